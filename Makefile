@@ -1,0 +1,11 @@
+# Thin: the two commands of the README, and a few daily ones.
+.PHONY: demo test format clean
+demo:
+	@scripts/setup.sh
+	@cmake --preset release >/dev/null && cmake --build --preset release
+test:
+	@scripts/test.sh
+format:
+	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i
+clean:
+	rm -rf build

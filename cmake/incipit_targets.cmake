@@ -1,0 +1,58 @@
+# The few rules every target of ours follows: C++20, includes from the repository root, warnings as errors, the chosen
+# sanitizer. Third-party code (grammars) gets none of these.
+
+function(incipit_target target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
+  target_include_directories(${target} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/incipit>)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror)
+  incipit_sanitize(${target})
+endfunction()
+
+# Sanitizer flags also go to third-party objects that we compile, so that whole-program checks hold.
+function(incipit_sanitize target)
+  if(INCIPIT_SANITIZE STREQUAL "address")
+    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  elseif(INCIPIT_SANITIZE STREQUAL "thread")
+    target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=thread)
+  elseif(INCIPIT_SANITIZE STREQUAL "fuzzer")
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  endif()
+endfunction()
+
+# incipit_test(NAME kernels_thread_pool SOURCES a_test.cpp LIBS kernels_cpu [LABELS unit]): one gtest binary, one ctest case.
+function(incipit_test)
+  cmake_parse_arguments(arg "" "NAME" "SOURCES;LIBS;LABELS" ${ARGN})
+  add_executable(${arg_NAME} ${arg_SOURCES})
+  incipit_target(${arg_NAME})
+  target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} GTest::gmock_main)
+  target_compile_definitions(${arg_NAME} PRIVATE INCIPIT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  add_test(NAME ${arg_NAME} COMMAND ${arg_NAME})
+  if(NOT arg_LABELS)
+    set(arg_LABELS unit)
+  endif()
+  set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
+endfunction()
+
+# incipit_fuzz(NAME fuzz_framer SOURCES framer_fuzz.cpp CORPUS corpus/framer LIBS lsp_core): built only by the fuzz
+# preset; its ctest case runs 30 seconds over the kept corpus.
+function(incipit_fuzz)
+  cmake_parse_arguments(arg "" "NAME;CORPUS" "SOURCES;LIBS" ${ARGN})
+  if(NOT INCIPIT_SANITIZE STREQUAL "fuzzer")
+    return()
+  endif()
+  add_executable(${arg_NAME} ${arg_SOURCES})
+  incipit_target(${arg_NAME})
+  target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS})
+  target_link_options(${arg_NAME} PRIVATE -fsanitize=fuzzer,address,undefined)
+  # New inputs go to the build tree; the corpus in the source tree is only read.
+  set(found ${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_found)
+  file(MAKE_DIRECTORY ${found})
+  add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} -max_total_time=30 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+    ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
+  set_tests_properties(${arg_NAME} PROPERTIES LABELS fuzz TIMEOUT 120)
+endfunction()

@@ -1,0 +1,114 @@
+// Engine: token ids in, token ids out, streamed. Owns the model, its KV pages, the prefix cache and
+// one engine thread. Thread-safe: submit, cancel and stats may be called from any thread. Callbacks
+// run on the engine thread and must be quick (post and return). Destroying the engine cancels what
+// runs, answers every request, and joins its thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/cancel_token.h"
+#include "engine/base/ids.h"
+#include "engine/base/result.h"
+#include "engine/config/engine_options.h"
+#include "engine/config/model_config.h"
+#include "engine/config/prompt_format.h"
+#include "engine/sampling/sampling_params.h"
+#include "engine/sampling/stop_rules.h"
+#include "engine/tokenizer/tokenizer.h"
+
+namespace incipit::engine {
+
+enum class Priority {
+  kInteractive,
+  kBackground,
+  kPrewarm
+};  // completion > explanation, chat > pre-warming
+
+enum class FinishReason {
+  kStopToken,
+  kStopString,
+  kLineLimit,
+  kTokenLimit,
+  kContextFull,
+  kCancelled,
+  kPrefilled,
+  kError
+};
+const char* name_of(FinishReason reason);
+
+struct Timings {
+  std::chrono::microseconds queued{0};       // submit to first step
+  std::chrono::microseconds first_token{0};  // submit to first token id
+  std::chrono::microseconds total{0};        // submit to finish
+  int32_t n_prompt_tokens = 0;
+  int32_t n_cached_tokens = 0;  // prompt tokens taken from the prefix cache
+  int32_t n_generated = 0;
+};
+
+struct Generation {
+  std::vector<TokenId> tokens;  // without the stop token
+  FinishReason reason = FinishReason::kError;
+  std::optional<Error> error;  // set when reason is kError
+  Timings timings;
+};
+
+struct GenerateRequest {
+  std::vector<TokenId> prompt;  // at least one token
+  SamplingParams sampling;
+  StopRules stop;
+  Priority priority = Priority::kInteractive;
+  CancelToken cancel;
+  std::function<void(TokenId)> on_token;  // optional; each token of Generation::tokens, in order
+  std::function<void(const Generation&)>
+      on_finish;  // exactly once, also for refused and cancelled requests
+};
+
+struct EngineStats {
+  int32_t pages_total = 0;
+  int32_t pages_free = 0;     // not referenced by anything
+  int32_t pages_cached = 0;   // held by the prefix cache alone, can be evicted
+  int64_t tokens_reused = 0;  // prompt tokens served from the prefix cache since start
+  int64_t tokens_prefilled = 0;
+  int64_t tokens_generated = 0;
+  int64_t requests_finished = 0;
+  int64_t requests_cancelled = 0;
+  int32_t sequences_running = 0;
+  int32_t sequences_waiting = 0;
+};
+
+struct ModelInfo {
+  std::string name;  // "pocket"
+  std::string directory;
+  std::string device;       // "cpu (avx512-vnni, 2 threads)"
+  std::string head_format;  // "int8" or "f16"
+  int64_t weight_bytes = 0;
+  int64_t kv_bytes = 0;
+  int32_t context_tokens = 0;  // longest prompt plus answer
+  ModelConfig config;
+  PromptFormat prompt;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Loads the model; blocks for as long as that takes. `progress` may be called with a fraction
+  // 0..1 and a short text.
+  using Progress = std::function<void(double fraction, const std::string& what)>;
+  static Result<std::unique_ptr<Engine>> create(const EngineOptions& options,
+                                                const Progress& progress = {},
+                                                const CancelToken& cancel = {});
+
+  virtual SequenceId submit(GenerateRequest request) = 0;
+  virtual EngineStats stats() const = 0;
+  virtual const ModelInfo& info() const = 0;
+  virtual std::shared_ptr<const Tokenizer> tokenizer() const = 0;
+};
+
+}  // namespace incipit::engine

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Installs what is missing: Debian packages (scripts/packages.txt) and the tree-sitter sources from npm, pinned by their
+# lock file. Does nothing, quickly, when everything is there. Needs root only when a package is missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+while read -r package; do
+  # nodejs and npm may come from elsewhere than Debian: the command is what counts.
+  case "$package" in
+    nodejs) command -v node >/dev/null && continue ;;
+    npm) command -v npm >/dev/null && continue ;;
+  esac
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' scripts/packages.txt)
+
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "setup: installing ${missing[*]}" >&2
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "setup: run as root, or: sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# npm_ci DIR: installs DIR's lock file unless that very lock file is installed already.
+npm_ci() {
+  local stamp="$1/node_modules/.incipit-lock"
+  if ! cmp -s "$1/package-lock.json" "$stamp"; then
+    echo "setup: npm packages of $1" >&2
+    (cd "$1" && npm ci --ignore-scripts --legacy-peer-deps --no-audit --no-fund --loglevel=error >&2)
+    cp "$1/package-lock.json" "$stamp"
+  fi
+}
+
+npm_ci lsp/syntax/grammars
