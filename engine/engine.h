@@ -54,6 +54,9 @@ struct Timings {
 struct Generation {
   std::vector<TokenId> tokens;  // without the stop token
   FinishReason reason = FinishReason::kError;
+  // Bytes at the end of the decoded tokens that are not text: the last token can hold the end of
+  // the text and the beginning of the stop string. 0 for every reason but kStopString.
+  int32_t n_overhang_bytes = 0;
   std::optional<Error> error;  // set when reason is kError
   Timings timings;
 };
