@@ -1,0 +1,273 @@
+#include "engine/weights/tensor_file.h"
+
+#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <tuple>
+#include <unordered_set>
+#include <utility>
+
+#include "engine/config/json_fields.h"
+#include "engine/weights/mapped_file.h"
+
+namespace incipit::engine {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kLengthBytes = 8;
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
+constexpr size_t kMaxDimensions = 8;
+
+struct TypeRow {
+  TensorType type;
+  const char* name;
+  int64_t size_bytes;
+};
+
+constexpr std::array<TypeRow, 15> kTypes = {{{TensorType::kBool, "BOOL", 1},
+                                             {TensorType::kU8, "U8", 1},
+                                             {TensorType::kI8, "I8", 1},
+                                             {TensorType::kF8E4M3, "F8_E4M3", 1},
+                                             {TensorType::kF8E5M2, "F8_E5M2", 1},
+                                             {TensorType::kI16, "I16", 2},
+                                             {TensorType::kU16, "U16", 2},
+                                             {TensorType::kF16, "F16", 2},
+                                             {TensorType::kBF16, "BF16", 2},
+                                             {TensorType::kI32, "I32", 4},
+                                             {TensorType::kU32, "U32", 4},
+                                             {TensorType::kF32, "F32", 4},
+                                             {TensorType::kF64, "F64", 8},
+                                             {TensorType::kI64, "I64", 8},
+                                             {TensorType::kU64, "U64", 8}}};
+
+const TypeRow& row_of(TensorType type) {
+  return *std::find_if(kTypes.begin(), kTypes.end(),
+                       [&](const TypeRow& row) { return row.type == type; });
+}
+
+Error corrupt(const std::string& where, const std::string& what) {
+  return Error{ErrorCode::kCorrupt, fmt::format("{}: {}", where, what)};
+}
+
+// A non-negative integer that fits int64, or nothing.
+std::optional<int64_t> as_size(const json& value) {
+  if (!value.is_number_unsigned()) return std::nullopt;
+  const auto number = value.get<uint64_t>();
+  if (number > static_cast<uint64_t>(INT64_MAX)) return std::nullopt;
+  return static_cast<int64_t>(number);
+}
+
+struct HeaderRefused {
+  std::string why;
+};
+
+// nlohmann keeps the last of two equal keys and nests without limit; the callback refuses both. An
+// exception is the only way out of a running parse, and it ends in this function.
+Result<json> parse_header(std::string_view text, const std::string& where) {
+  constexpr int kMaxDepth = 3;  // header, tensor, shape
+  std::vector<std::unordered_set<std::string>> keys(kMaxDepth + 1);
+  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
+    const bool opens =
+        event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
+    if (opens && depth >= kMaxDepth) {
+      throw HeaderRefused{fmt::format("want at most {} levels, found more", kMaxDepth)};
+    }
+    if (event == json::parse_event_t::object_start) keys[depth + 1].clear();
+    if (event == json::parse_event_t::key) {
+      const bool first = keys[depth].insert(value.get_ref<const std::string&>()).second;
+      if (!first)
+        throw HeaderRefused{fmt::format("want each name once, found {} twice", shown(value))};
+    }
+    return true;
+  };
+  json header;
+  try {
+    header = json::parse(text, watch);
+  } catch (const json::exception& failure) {
+    return corrupt(where, fmt::format("header: want JSON, found: {}", failure.what()));
+  } catch (const HeaderRefused& refused) {
+    return corrupt(where, fmt::format("header: {}", refused.why));
+  }
+  if (!header.is_object()) {
+    return corrupt(where, fmt::format("header: want a JSON object, found {}", shown(header)));
+  }
+  return header;
+}
+
+struct Entry {
+  Tensor tensor;  // data not set yet
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
+Result<std::vector<int64_t>> parse_shape(const json& entry, const std::string& place) {
+  const auto shape = entry.find("shape");
+  if (shape == entry.end() || !shape->is_array() || shape->size() > kMaxDimensions) {
+    return corrupt(place,
+                   fmt::format("shape: want a list of at most {} sizes, found {}", kMaxDimensions,
+                               shape == entry.end() ? "nothing" : shown(*shape)));
+  }
+  std::vector<int64_t> sizes;
+  for (const json& item : *shape) {
+    const auto size = as_size(item);
+    if (!size) return corrupt(place, fmt::format("shape: want sizes, found {}", shown(*shape)));
+    sizes.push_back(*size);
+  }
+  return sizes;
+}
+
+Result<TensorType> parse_type(const json& entry, const std::string& place) {
+  const auto type = entry.find("dtype");
+  if (type == entry.end() || !type->is_string()) {
+    return corrupt(place, fmt::format("dtype: want a string, found {}",
+                                      type == entry.end() ? "nothing" : shown(*type)));
+  }
+  for (const TypeRow& row : kTypes) {
+    if (type->get_ref<const std::string&>() == row.name) return row.type;
+  }
+  std::string names;
+  for (const TypeRow& row : kTypes)
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
+  return Error{ErrorCode::kUnsupported,
+               fmt::format("{}: dtype: want one of {}, found {}", place, names, shown(*type))};
+}
+
+Result<Entry> parse_entry(const std::string& name, const json& value, int64_t data_bytes,
+                          const std::string& where) {
+  const std::string place = fmt::format("{}: {}", where, name);
+  if (!value.is_object()) {
+    return corrupt(place, fmt::format("want an object, found {}", shown(value)));
+  }
+  Entry entry;
+  entry.tensor.name = name;
+  ASSIGN_OR_RETURN(entry.tensor.type, parse_type(value, place));
+  ASSIGN_OR_RETURN(entry.tensor.shape, parse_shape(value, place));
+
+  const auto offsets = value.find("data_offsets");
+  const bool pair = offsets != value.end() && offsets->is_array() && offsets->size() == 2;
+  const auto begin = pair ? as_size((*offsets)[0]) : std::nullopt;
+  const auto end = pair ? as_size((*offsets)[1]) : std::nullopt;
+  if (!begin || !end || *begin > *end) {
+    return corrupt(place, fmt::format("data_offsets: want [begin, end], found {}",
+                                      offsets == value.end() ? "nothing" : shown(*offsets)));
+  }
+  if (*end > data_bytes) {
+    return corrupt(place,
+                   fmt::format("data_offsets: want at most the file's {} bytes of data, found {}",
+                               data_bytes, shown(*offsets)));
+  }
+  // `size` stays below data_bytes at every step, so the product cannot overflow unseen.
+  __int128 size = size_of(entry.tensor.type);
+  for (const int64_t extent : entry.tensor.shape) {
+    size = std::min<__int128>(size * extent, __int128{1} << 62);
+  }
+  const bool empty = std::count(entry.tensor.shape.begin(), entry.tensor.shape.end(), 0) > 0;
+  if (empty) size = 0;
+  if (size != *end - *begin) {
+    return corrupt(place, fmt::format("want {} bytes of data for {} {}, found {}",
+                                      static_cast<int64_t>(size), name_of(entry.tensor.type),
+                                      describe_shape(entry.tensor.shape), *end - *begin));
+  }
+  entry.begin = *begin;
+  entry.end = *end;
+  return entry;
+}
+
+// The format allows neither overlap nor holes, and the data ends where the file does: this is what
+// tells a truncated or padded file.
+Result<void> check_coverage(const std::vector<Entry>& entries, int64_t data_bytes,
+                            const std::string& where) {
+  int64_t expected = 0;
+  for (const Entry& entry : entries) {
+    if (entry.begin != expected) {
+      return corrupt(where,
+                     fmt::format("{}: {}: want data at offset {}, found {}", entry.tensor.name,
+                                 entry.begin < expected ? "overlaps" : "leaves a hole", expected,
+                                 entry.begin));
+    }
+    expected = entry.end;
+  }
+  if (expected != data_bytes) {
+    return corrupt(where, fmt::format("want {} bytes of data, as the header says, found {}",
+                                      expected, data_bytes));
+  }
+  return {};
+}
+
+}  // namespace
+
+const char* name_of(TensorType type) {
+  return row_of(type).name;
+}
+
+int64_t size_of(TensorType type) {
+  return row_of(type).size_bytes;
+}
+
+int64_t Tensor::n_elements() const {
+  return static_cast<int64_t>(data.size()) / size_of(type);
+}
+
+std::string describe_shape(std::span<const int64_t> shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+Result<TensorFile> TensorFile::open(const std::filesystem::path& path) {
+  ASSIGN_OR_RETURN(auto mapped, MappedFile::open(path));
+  ASSIGN_OR_RETURN(TensorFile file, parse(mapped->bytes(), path.string()));
+  file.mapping_ = std::move(mapped);
+  return file;
+}
+
+Result<TensorFile> TensorFile::parse(std::span<const std::byte> bytes, const std::string& where) {
+  if (bytes.size() < kLengthBytes) {
+    return corrupt(where, fmt::format("want a safetensors file of at least {} bytes, found {}",
+                                      kLengthBytes, bytes.size()));
+  }
+  uint64_t header_bytes = 0;
+  std::memcpy(&header_bytes, bytes.data(), kLengthBytes);
+  const uint64_t limit = std::min<uint64_t>(bytes.size() - kLengthBytes, kMaxHeaderBytes);
+  if (header_bytes > limit) {
+    return corrupt(where,
+                   fmt::format("header length: want at most {}, found {}", limit, header_bytes));
+  }
+  TensorFile file;
+  file.where_ = where;
+  file.size_bytes_ = static_cast<int64_t>(bytes.size());
+  file.header_ = bytes.first(kLengthBytes + header_bytes);
+  const auto data = bytes.subspan(kLengthBytes + header_bytes);
+  const auto data_bytes = static_cast<int64_t>(data.size());
+
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes,
+                              header_bytes);
+  ASSIGN_OR_RETURN(const json header, parse_header(text, where));
+  std::vector<Entry> entries;
+  for (const auto& [name, value] : header.items()) {
+    if (name == "__metadata__") continue;  // free text of whoever wrote the file
+    ASSIGN_OR_RETURN(Entry entry, parse_entry(name, value, data_bytes, where));
+    entries.push_back(std::move(entry));
+  }
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.begin, a.end) < std::tie(b.begin, b.end);
+  });
+  TRY(check_coverage(entries, data_bytes, where));
+  for (Entry& entry : entries) {
+    entry.tensor.data = data.subspan(static_cast<size_t>(entry.begin),
+                                     static_cast<size_t>(entry.end - entry.begin));
+    file.index_.emplace(entry.tensor.name, file.tensors_.size());
+    file.tensors_.push_back(std::move(entry.tensor));
+  }
+  return file;
+}
+
+const Tensor* TensorFile::find(std::string_view name) const {
+  const auto it = index_.find(std::string(name));
+  return it == index_.end() ? nullptr : &tensors_[it->second];
+}
+
+}  // namespace incipit::engine
