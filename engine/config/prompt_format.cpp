@@ -1,0 +1,261 @@
+#include "engine/config/prompt_format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "engine/tokenizer/tokenizer.h"
+
+namespace incipit::engine {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char* kFormatFile = "pocket.json";
+constexpr const char* kExplainTemplate =
+    "Explain in a few plain sentences what this code does:\n```{language}\n{code}\n```";
+
+// Fill-in-the-middle tokens of public code models. Suffix first only where the family was trained
+// for it; prefix first is what the others' cards show.
+struct FimFamily {
+  const char* prefix;
+  const char* suffix;
+  const char* middle;
+  FimOrder order;
+};
+constexpr FimFamily kFimFamilies[] = {
+    // Qwen2.5-Coder, CodeGemma
+    {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", FimOrder::kPrefixFirst},
+    // StarCoder, Granite
+    {"<fim_prefix>", "<fim_suffix>", "<fim_middle>", FimOrder::kPrefixFirst},
+    // CodeLlama (Rozière et al. 2023, 2.3: half of its infilling data is suffix first)
+    {"▁<PRE>", "▁<SUF>", "▁<MID>", FimOrder::kSuffixFirst},
+    // DeepSeek-Coder
+    {"<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>", FimOrder::kPrefixFirst},
+};
+constexpr const char* kFileSeparators[] = {"<|file_sep|>", "<file_sep>", "<filename>"};
+constexpr const char* kBeginnings[] = {"<|begin_of_text|>", "<s>", "<｜begin▁of▁sentence｜>"};
+constexpr const char* kEndings[] = {
+    "<|end_of_text|>", "<|eot_id|>",   "<|eom_id|>",    "<|endoftext|>", "<|im_end|>",
+    "<|fim_pad|>",     "<|file_sep|>", "<|repo_name|>", "<fim_pad>",     "<file_sep>",
+    "<repo_name>",     "<filename>",   "</s>",          "▁<EOT>",        "<｜end▁of▁sentence｜>"};
+
+Error wrong(const std::string& file, std::string_view field, std::string_view want,
+            std::string_view found) {
+  return Error{ErrorCode::kCorrupt,
+               fmt::format("prompt format: {}: {}: want {}, found {}", file, field, want, found)};
+}
+
+std::string describe(const Json& value) {
+  if (value.is_structured()) return fmt::format("an {} of {}", value.type_name(), value.size());
+  return value.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+// The parsed file as an object; null when there is no such file.
+Result<Json> read_optional(const std::filesystem::path& path) {
+  std::error_code status;
+  if (!std::filesystem::exists(path, status)) return Json();
+  std::ifstream file(path, std::ios::binary);
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file) {
+    return Error{ErrorCode::kIo, fmt::format("prompt format: {}: cannot be read", path.string())};
+  }
+  try {
+    Json root = Json::parse(text);
+    if (!root.is_object()) return wrong(path.string(), "top level", "an object", describe(root));
+    return root;
+  } catch (const Json::exception& error) {
+    return Error{ErrorCode::kCorrupt,
+                 fmt::format("prompt format: {}: not JSON: {}", path.string(), error.what())};
+  }
+}
+
+TokenId first_known(const Tokenizer& tokenizer, std::span<const char* const> spellings) {
+  for (const char* spelling : spellings) {
+    if (const auto id = tokenizer.special(spelling)) return *id;
+  }
+  return -1;
+}
+
+void add_stop(PromptFormat& format, TokenId id) {
+  if (id < 0) return;
+  const auto at = std::lower_bound(format.stop.begin(), format.stop.end(), id);
+  if (at == format.stop.end() || *at != id) format.stop.insert(at, id);
+}
+
+// Reads the fields of one section ("fim", "chat") of the format file.
+class Section {
+ public:
+  Section(const std::string& file, const char* name, const Json& section,
+          const Tokenizer& tokenizer)
+      : file_(file), name_(name), section_(section), tokenizer_(tokenizer) {}
+
+  bool has(const char* key) const { return section_.contains(key) && !section_[key].is_null(); }
+
+  Result<std::string> text(const char* key) const {
+    if (!has(key) || !section_[key].is_string()) {
+      return wrong(file_, field(key), "a string", has(key) ? describe(section_[key]) : "nothing");
+    }
+    return section_[key].get<std::string>();
+  }
+
+  Result<TokenId> token(const char* key) const {
+    ASSIGN_OR_RETURN(const std::string spelling, text(key));
+    return token_of(field(key), spelling);
+  }
+
+  Result<TokenId> token_of(const std::string& where, const std::string& spelling) const {
+    if (const auto id = tokenizer_.special(spelling)) return *id;
+    return wrong(file_, where, "a special token of the tokenizer", Json(spelling).dump());
+  }
+
+  Result<std::vector<TokenId>> tokens(const char* key) const {
+    std::vector<TokenId> ids;
+    if (!has(key)) return ids;
+    const Json& list = section_[key];
+    if (!list.is_array()) return wrong(file_, field(key), "an array of strings", describe(list));
+    for (size_t idx = 0; idx < list.size(); ++idx) {
+      const std::string where = fmt::format("{}[{}]", field(key), idx);
+      if (!list[idx].is_string()) return wrong(file_, where, "a string", describe(list[idx]));
+      ASSIGN_OR_RETURN(const TokenId id, token_of(where, list[idx].get<std::string>()));
+      ids.push_back(id);
+    }
+    return ids;
+  }
+
+ private:
+  std::string field(const char* key) const { return fmt::format("{}.{}", name_, key); }
+
+  const std::string& file_;
+  const char* name_;
+  const Json& section_;
+  const Tokenizer& tokenizer_;
+};
+
+Result<FimFormat> read_fim(const Section& section) {
+  FimFormat fim;
+  ASSIGN_OR_RETURN(fim.prefix, section.token("prefix"));
+  ASSIGN_OR_RETURN(fim.suffix, section.token("suffix"));
+  ASSIGN_OR_RETURN(fim.middle, section.token("middle"));
+  if (section.has("file_separator")) {
+    ASSIGN_OR_RETURN(fim.file_separator, section.token("file_separator"));
+  }
+  // The templates say which orders the model was trained for; suffix first when it knows both.
+  const bool prefix_first_only = section.has("psm") && !section.has("spm");
+  fim.order = prefix_first_only ? FimOrder::kPrefixFirst : FimOrder::kSuffixFirst;
+  return fim;
+}
+
+std::optional<FimFormat> detect_fim(const Tokenizer& tokenizer) {
+  for (const FimFamily& family : kFimFamilies) {
+    const auto prefix = tokenizer.special(family.prefix);
+    const auto suffix = tokenizer.special(family.suffix);
+    const auto middle = tokenizer.special(family.middle);
+    if (!prefix || !suffix || !middle) continue;
+    return FimFormat{*prefix, *suffix, *middle, first_known(tokenizer, kFileSeparators),
+                     family.order};
+  }
+  return std::nullopt;
+}
+
+std::optional<ChatFormat> detect_chat(const Tokenizer& tokenizer) {
+  const auto start = tokenizer.special("<|start_header_id|>");
+  const auto end = tokenizer.special("<|end_header_id|>");
+  const auto turn = tokenizer.special("<|eot_id|>");
+  if (!start || !end || !turn) return std::nullopt;
+  return ChatFormat{*start, *end, *turn, kExplainTemplate};
+}
+
+// Ids under `key`: a number, an array of numbers, or nothing.
+Result<std::vector<TokenId>> read_ids(const std::string& file, const Json& root, const char* key,
+                                      const Tokenizer& tokenizer) {
+  std::vector<TokenId> ids;
+  if (!root.is_object() || !root.contains(key) || root[key].is_null()) return ids;
+  const Json list = root[key].is_array() ? root[key] : Json::array({root[key]});
+  for (const Json& id : list) {
+    const bool known = id.is_number_integer() && id >= 0 && id < tokenizer.vocab_size();
+    if (!known) {
+      return wrong(file, key, fmt::format("token ids in 0..{}", tokenizer.vocab_size() - 1),
+                   describe(id));
+    }
+    ids.push_back(id.get<TokenId>());
+  }
+  return ids;
+}
+
+// Beginning and end of text as the checkpoint's configuration names them.
+Result<void> read_model_ids(const std::filesystem::path& model_dir, const Tokenizer& tokenizer,
+                            PromptFormat& format) {
+  for (const char* name : {"generation_config.json", "config.json"}) {
+    const std::filesystem::path path = model_dir / name;
+    ASSIGN_OR_RETURN(const Json root, read_optional(path));
+    ASSIGN_OR_RETURN(const std::vector<TokenId> begin,
+                     read_ids(path.string(), root, "bos_token_id", tokenizer));
+    ASSIGN_OR_RETURN(const std::vector<TokenId> end,
+                     read_ids(path.string(), root, "eos_token_id", tokenizer));
+    if (format.bos < 0 && !begin.empty()) format.bos = begin[0];
+    for (const TokenId id : end) add_stop(format, id);
+  }
+  if (format.bos < 0) format.bos = first_known(tokenizer, kBeginnings);
+  return {};
+}
+
+Result<void> read_format_file(const std::string& file, const Json& root, const Tokenizer& tokenizer,
+                              PromptFormat& format) {
+  for (const char* name : {"fim", "chat"}) {
+    if (root.contains(name) && !root[name].is_object()) {
+      return wrong(file, name, "an object", describe(root[name]));
+    }
+  }
+  if (root.contains("fim")) {
+    const Section section(file, "fim", root["fim"], tokenizer);
+    ASSIGN_OR_RETURN(format.fim, read_fim(section));
+    ASSIGN_OR_RETURN(const std::vector<TokenId> stop, section.tokens("stop"));
+    for (const TokenId id : stop) add_stop(format, id);
+  }
+  if (root.contains("chat")) {
+    const Section section(file, "chat", root["chat"], tokenizer);
+    format.chat = detect_chat(tokenizer);
+    if (!format.chat) {
+      return wrong(file, "chat",
+                   "a tokenizer with <|start_header_id|>, <|end_header_id|> and <|eot_id|>",
+                   "one without");
+    }
+    ASSIGN_OR_RETURN(std::string explain, section.text("explain"));
+    if (explain.find("{code}") == std::string::npos) {
+      return wrong(file, "chat.explain", "a text with {code}", Json(explain).dump());
+    }
+    format.chat->explain_template = std::move(explain);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PromptFormat> load_prompt_format(const std::filesystem::path& model_dir,
+                                        const Tokenizer& tokenizer) {
+  PromptFormat format;
+  TRY(read_model_ids(model_dir, tokenizer, format));
+  const std::filesystem::path path = model_dir / kFormatFile;
+  ASSIGN_OR_RETURN(const Json root, read_optional(path));
+  if (root.is_object()) {
+    TRY(read_format_file(path.string(), root, tokenizer, format));
+    return format;
+  }
+  format.fim = detect_fim(tokenizer);
+  format.chat = detect_chat(tokenizer);
+  for (const char* spelling : kEndings) add_stop(format, tokenizer.special(spelling).value_or(-1));
+  if (format.fim) {
+    // A model that opens another hole has finished this one.
+    for (const TokenId id : {format.fim->prefix, format.fim->suffix, format.fim->middle}) {
+      add_stop(format, id);
+    }
+  }
+  return format;
+}
+
+}  // namespace incipit::engine
