@@ -5,18 +5,38 @@
 
 #include <atomic>
 #include <memory>
+#include <utility>
 
 namespace incipit {
 
 class CancelToken {
  public:
-  CancelToken() : flag_(std::make_shared<std::atomic<bool>>(false)) {}
+  CancelToken() : state_(std::make_shared<State>()) {}
 
-  void cancel() const { flag_->store(true, std::memory_order_release); }
-  bool cancelled() const { return flag_->load(std::memory_order_acquire); }
+  void cancel() const { state_->flag.store(true, std::memory_order_release); }
+
+  bool cancelled() const {
+    for (const State* state = state_.get(); state != nullptr; state = state->parent.get()) {
+      if (state->flag.load(std::memory_order_acquire)) return true;
+    }
+    return false;
+  }
+
+  // A token that is cancelled when this one is, and can be cancelled without touching this one: for
+  // a part of the work that may end before its caller loses interest.
+  CancelToken child() const { return CancelToken(state_); }
 
  private:
-  std::shared_ptr<std::atomic<bool>> flag_;
+  struct State {
+    std::atomic<bool> flag{false};
+    std::shared_ptr<const State> parent;
+  };
+
+  explicit CancelToken(std::shared_ptr<const State> parent) : CancelToken() {
+    state_->parent = std::move(parent);
+  }
+
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace incipit

@@ -45,6 +45,18 @@ TEST(CancelToken, CopiesShareTheFlag) {
   EXPECT_TRUE(copy.cancelled());
 }
 
+TEST(CancelToken, AChildFollowsItsParentAndNotTheOtherWayRound) {
+  const CancelToken request;
+  const CancelToken generation = request.child();
+  const CancelToken other = request.child();
+  generation.cancel();
+  EXPECT_TRUE(generation.cancelled());
+  EXPECT_FALSE(request.cancelled());
+  EXPECT_FALSE(other.cancelled());
+  request.cancel();
+  EXPECT_TRUE(other.cancelled());
+}
+
 TEST(Log, RefusesAnUnknownLevelByName) {
   const auto level = log::parse_level("loud");
   ASSERT_FALSE(level.ok());

@@ -1,0 +1,168 @@
+#include "lsp/syntax/brackets.h"
+
+#include <tree_sitter/api.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+namespace incipit::lsp {
+namespace {
+
+// Brackets further away than this are not looked at: partners are nearly always near, and a
+// document may be large.
+constexpr size_t kWindowBytes = size_t{32} << 10;
+
+struct Bracket {
+  size_t at;
+  char c;
+};
+
+bool is_opener(char c) {
+  return closer_of(c) != 0;
+}
+
+// Leaves between `from` and `to` in order. A loop, because a tree may be deeper than the stack.
+void collect_leaves(TSTreeCursor& cursor, std::string_view text, size_t from, size_t to,
+                    std::vector<Bracket>& out) {
+  for (bool coming_down = true;;) {
+    const TSNode node = ts_tree_cursor_current_node(&cursor);
+    const size_t start = ts_node_start_byte(node);
+    const size_t end = ts_node_end_byte(node);
+    if (coming_down && start < to && end > from) {
+      if (ts_tree_cursor_goto_first_child_for_byte(&cursor, static_cast<uint32_t>(from)) >= 0) {
+        continue;
+      }
+      if (!ts_node_is_named(node)) {
+        for (size_t i = start; i < end; ++i) {  // "((" and "${" are leaves too
+          if (is_opener(text[i]) || is_closer(text[i])) out.push_back({i, text[i]});
+        }
+      }
+    }
+    coming_down = start < to && ts_tree_cursor_goto_next_sibling(&cursor);
+    if (!coming_down && !ts_tree_cursor_goto_parent(&cursor)) return;
+  }
+}
+
+std::vector<Bracket> brackets_of_tree(const SyntaxTree& tree, size_t from, size_t to) {
+  std::vector<Bracket> result;
+  TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(tree.raw()));
+  collect_leaves(cursor, *tree.text(), from, to, result);
+  ts_tree_cursor_delete(&cursor);
+  return result;
+}
+
+// The end of a quoted string that begins at `at`, or `at` when it is not closed on its line (an
+// apostrophe in prose, a lifetime in Rust).
+size_t end_of_string(std::string_view text, size_t at) {
+  for (size_t i = at + 1; i < text.size() && text[i] != '\n'; ++i) {
+    if (text[i] == '\\') {
+      ++i;
+    } else if (text[i] == text[at]) {
+      return i;
+    }
+  }
+  return at;
+}
+
+std::vector<Bracket> brackets_of_text(const Language* language, std::string_view text, size_t from,
+                                      size_t to) {
+  std::vector<Bracket> result;
+  const std::string_view comment = language == nullptr ? "" : language->line_comment;
+  for (size_t i = from; i < to; ++i) {
+    if (!comment.empty() && text.substr(i, comment.size()) == comment) {
+      i = std::min(text.find('\n', i), to);
+    } else if (comment == "//" && text.substr(i, 2) == "/*") {
+      const size_t end = text.find("*/", i + 2);
+      i = end == std::string_view::npos ? to : end + 1;
+    } else if (text[i] == '"' || text[i] == '\'' || text[i] == '`') {
+      i = end_of_string(text, i);
+    } else if (is_opener(text[i]) || is_closer(text[i])) {
+      result.push_back({i, text[i]});
+    }
+  }
+  return result;
+}
+
+struct Line {
+  size_t indent;  // columns, a tab counts as one
+  bool starts_here;
+};
+
+Line line_of(std::string_view text, size_t at) {
+  size_t start = at;
+  while (start > 0 && text[start - 1] != '\n') --start;
+  size_t first = start;
+  while (first < at && (text[first] == ' ' || text[first] == '\t')) ++first;
+  return {first - start, first == at};
+}
+
+// Takes the partner of closer `b` off the stack of openers. With `missing`, openers that were
+// passed over because the indentation says so are noted there.
+void close(std::string_view text, const Bracket& b, std::vector<Bracket>& open,
+           std::string* missing) {
+  const auto matches = [&](const Bracket& o) { return closer_of(o.c) == b.c; };
+  size_t pick = open.size();
+  const Line line = line_of(text, b.at);
+  if (line.starts_here && missing != nullptr) {
+    for (size_t i = open.size(); i-- > 0;) {
+      if (matches(open[i]) && line_of(text, open[i].at).indent == line.indent) {
+        pick = i;
+        break;
+      }
+    }
+  }
+  if (pick == open.size() && !open.empty() && matches(open.back())) pick = open.size() - 1;
+  if (pick == open.size()) return;  // a stray closer: bash's "a)" in case, or a mistake
+  for (size_t i = open.size(); missing != nullptr && i-- > pick + 1;) {
+    missing->push_back(closer_of(open[i].c));
+  }
+  open.resize(pick);
+}
+
+}  // namespace
+
+char closer_of(char opener) {
+  switch (opener) {
+    case '(':
+      return ')';
+    case '[':
+      return ']';
+    case '{':
+      return '}';
+    default:
+      return 0;
+  }
+}
+
+bool is_closer(char c) {
+  return c == ')' || c == ']' || c == '}';
+}
+
+std::string unclosed_brackets(const SyntaxTree* tree, const Language* language,
+                              std::string_view text, size_t offset) {
+  const size_t from = offset - std::min(offset, kWindowBytes);
+  const size_t to = std::min(text.size(), offset + kWindowBytes);
+  const std::vector<Bracket> brackets = tree != nullptr && *tree->text() == text
+                                            ? brackets_of_tree(*tree, from, to)
+                                            : brackets_of_text(language, text, from, to);
+  std::vector<Bracket> before;
+  std::vector<Bracket> after;
+  std::string missing;
+  for (const Bracket& b : brackets) {
+    std::vector<Bracket>& open = b.at < offset ? before : after;
+    if (is_opener(b.c)) {
+      open.push_back(b);
+    } else if (b.at < offset) {
+      close(text, b, before, nullptr);
+    } else if (!after.empty()) {
+      close(text, b, after, nullptr);
+    } else {
+      close(text, b, before, &missing);
+    }
+  }
+  for (size_t i = before.size(); i-- > 0;) missing.push_back(closer_of(before[i].c));
+  return missing;
+}
+
+}  // namespace incipit::lsp

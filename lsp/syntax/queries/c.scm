@@ -1,0 +1,7 @@
+(preproc_include) @import
+(function_definition declarator: (function_declarator declarator: (_) @name) body: (_) @body) @function
+(function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (_) @name)) body: (_) @body) @function
+(struct_specifier name: (_) @name body: (_) @body) @type
+(union_specifier name: (_) @name body: (_) @body) @type
+(enum_specifier name: (_) @name body: (_) @body) @type
+(type_definition declarator: (type_identifier) @name) @type

@@ -1,0 +1,11 @@
+(preproc_include) @import
+(using_declaration) @import
+(function_definition declarator: (function_declarator declarator: (_) @name) body: (_) @body) @function
+(function_definition declarator: (pointer_declarator declarator: (function_declarator declarator: (_) @name)) body: (_) @body) @function
+(function_definition declarator: (reference_declarator (function_declarator declarator: (_) @name)) body: (_) @body) @function
+(class_specifier name: (_) @name body: (_) @body) @type
+(struct_specifier name: (_) @name body: (_) @body) @type
+(union_specifier name: (_) @name body: (_) @body) @type
+(enum_specifier name: (_) @name body: (_) @body) @type
+(namespace_definition name: (_) @name body: (_) @body) @type
+(alias_declaration name: (_) @name) @type
