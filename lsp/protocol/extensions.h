@@ -1,0 +1,148 @@
+// Our own request, incipit/status; described for client authors in docs/lsp-extensions.md.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "lsp/protocol/basic.h"
+
+namespace incipit::lsp {
+
+struct StatusModel {
+  std::string name;
+  std::string directory;
+  std::string device;
+  std::string headFormat;
+  int32_t contextTokens = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusModel& m) {
+  v("name", m.name);
+  v("directory", m.directory);
+  v("device", m.device);
+  v("headFormat", m.headFormat);
+  v("contextTokens", m.contextTokens);
+}
+
+struct StatusMemory {
+  int64_t residentBytes = 0;  // of the whole process, as the system counts it
+  std::optional<int64_t> weightBytes;
+  std::optional<int64_t> kvBytes;
+};
+template <class V>
+void visit_fields(V& v, StatusMemory& m) {
+  v("residentBytes", m.residentBytes);
+  v("weightBytes", m.weightBytes);
+  v("kvBytes", m.kvBytes);
+}
+
+struct StatusPages {
+  int32_t total = 0;
+  int32_t used = 0;    // by running requests and by the cache
+  int32_t cached = 0;  // of those, held by the prefix cache alone
+  int32_t free = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusPages& p) {
+  v("total", p.total);
+  v("used", p.used);
+  v("cached", p.cached);
+  v("free", p.free);
+}
+
+struct StatusTokens {
+  int64_t reused = 0;
+  int64_t prefilled = 0;
+  int64_t generated = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusTokens& t) {
+  v("reused", t.reused);
+  v("prefilled", t.prefilled);
+  v("generated", t.generated);
+}
+
+struct StatusRequests {
+  int64_t finished = 0;   // in the engine, pre-warming included
+  int64_t cancelled = 0;  // of those
+  int32_t running = 0;
+  int32_t waiting = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusRequests& r) {
+  v("finished", r.finished);
+  v("cancelled", r.cancelled);
+  v("running", r.running);
+  v("waiting", r.waiting);
+}
+
+struct StatusTimings {
+  double contextMs = 0;
+  double queuedMs = 0;
+  double firstTokenMs = 0;
+  double totalMs = 0;
+  int32_t promptTokens = 0;
+  int32_t cachedTokens = 0;
+  int32_t generatedTokens = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusTimings& t) {
+  v("contextMs", t.contextMs);
+  v("queuedMs", t.queuedMs);
+  v("firstTokenMs", t.firstTokenMs);
+  v("totalMs", t.totalMs);
+  v("promptTokens", t.promptTokens);
+  v("cachedTokens", t.cachedTokens);
+  v("generatedTokens", t.generatedTokens);
+}
+
+struct StatusCompletion {
+  std::string uri;
+  int32_t items = 0;
+  std::optional<std::string> whyEmpty;  // whenever items is 0
+  std::optional<std::string> finish;
+  StatusTimings timings;
+};
+template <class V>
+void visit_fields(V& v, StatusCompletion& c) {
+  v("uri", c.uri);
+  v("items", c.items);
+  v("whyEmpty", c.whyEmpty);
+  v("finish", c.finish);
+  v("timings", c.timings);
+}
+
+struct Status {
+  std::string version;
+  std::string state;  // "loading", "ready" or "failed"
+  std::optional<std::string> message;
+  std::optional<double> loadFraction;  // 0..1 while loading
+  std::string positionEncoding;
+  int32_t openDocuments = 0;
+  int32_t pendingRequests = 0;
+  StatusMemory memory;
+  std::optional<StatusModel> model;  // from here on: once loaded
+  std::optional<StatusPages> pages;
+  std::optional<StatusTokens> tokens;
+  std::optional<StatusRequests> requests;
+  std::optional<StatusCompletion> lastCompletion;
+};
+template <class V>
+void visit_fields(V& v, Status& s) {
+  v("version", s.version);
+  v("state", s.state);
+  v("message", s.message);
+  v("loadFraction", s.loadFraction);
+  v("positionEncoding", s.positionEncoding);
+  v("openDocuments", s.openDocuments);
+  v("pendingRequests", s.pendingRequests);
+  v("memory", s.memory);
+  v("model", s.model);
+  v("pages", s.pages);
+  v("tokens", s.tokens);
+  v("requests", s.requests);
+  v("lastCompletion", s.lastCompletion);
+}
+
+}  // namespace incipit::lsp

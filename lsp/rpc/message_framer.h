@@ -1,0 +1,47 @@
+// MessageFramer: cuts a byte stream into the bodies that `Content-Length` headers announce. Pure;
+// used by the reader thread alone. Bad input never ends the stream: it yields one kError (which
+// the server answers with ParseError) and the framer looks for the next header that can be real.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace incipit::lsp {
+
+struct Frame {
+  enum class Kind { kMessage, kError };
+  Kind kind = Kind::kMessage;
+  std::string text;  // the body, or what was wrong
+};
+
+class MessageFramer {
+ public:
+  // Documents of 100,000 lines are a few MB; a whole-file didChange may escape every byte.
+  static constexpr size_t kDefaultMaxBody = size_t{128} << 20;
+
+  explicit MessageFramer(size_t max_body_bytes = kDefaultMaxBody) : max_body_(max_body_bytes) {}
+
+  void feed(std::string_view bytes);
+  std::optional<Frame> next();  // nothing: more bytes are needed
+
+ private:
+  enum class State { kHeader, kBody, kLost };
+
+  std::optional<Frame> next_header();
+  std::optional<Frame> next_body();
+  std::optional<Frame> lose(std::string why);
+  bool find_header();  // from kLost; true when a plausible header now starts the buffer
+  std::string_view pending() const { return std::string_view(buffer_).substr(start_); }
+  void drop(size_t n_bytes);
+
+  const size_t max_body_;
+  std::string buffer_;
+  size_t start_ = 0;  // bytes before it are consumed
+  State state_ = State::kHeader;
+  size_t body_bytes_ = 0;
+  size_t scanned_ = 0;  // bytes of pending() already searched, so that no byte is searched twice
+};
+
+}  // namespace incipit::lsp
