@@ -13,7 +13,14 @@ namespace {
 constexpr int64_t kMinRangeBytes = 16 * 1024;
 
 const MatmulKernels& kernels_for(Isa isa) {
-  (void)isa;
+  switch (isa) {
+    case Isa::kAvx512:
+      return avx512::kMatmulKernels;
+    case Isa::kAvx2:
+      return avx2::kMatmulKernels;
+    case Isa::kScalar:
+      break;
+  }
   return scalar::kMatmulKernels;
 }
 
