@@ -6,8 +6,7 @@
 #include <vector>
 
 #include "kernels/common/half.h"
-#include "kernels/quant/int4_codec.h"
-#include "kernels/quant/int8_codec.h"
+#include "kernels/reference/matmul.h"
 
 namespace incipit::kernels::reference {
 
@@ -30,13 +29,12 @@ Row rms_norm(const float* x, const float* weight, float eps, int32_t n) {
   return normed;
 }
 
-// Rows first .. first + n - 1 of W x.
-Row multiply(const Int4View<CpuTile>& w, int32_t first, int32_t n, const Row& x) {
+// A matrix in plain order, [rows, x.size()]: rows first .. first + n - 1 of W x.
+Row multiply(const std::vector<double>& w, int64_t first, int32_t n, const Row& x) {
   Row y(at(n), 0.0);
   for (int32_t row = 0; row < n; ++row) {
-    for (int32_t col = 0; col < w.shape.cols; ++col) {
-      y[at(row)] += double{weight_at(w, first + row, col)} * x[at(col)];
-    }
+    const double* const weights = w.data() + (first + row) * static_cast<int64_t>(x.size());
+    for (size_t col = 0; col < x.size(); ++col) y[at(row)] += weights[col] * x[col];
   }
   return y;
 }
@@ -123,6 +121,7 @@ void qkv_rope_append(const QkvRopeAppendParams<CpuTile>& params) {
   const HeadShape& heads = params.heads;
   const int32_t q_width = heads.n_heads * heads.head_dim;
   const int32_t kv_width = heads.n_kv_heads * heads.head_dim;
+  const std::vector<double> w = dequantize(params.w_qkv);
   for (int32_t row = 0; row < params.rows.n_rows; ++row) {
     const int32_t position = params.rows.positions[row];
     const int32_t page = page_of(params.rows, row, position);
@@ -130,9 +129,9 @@ void qkv_rope_append(const QkvRopeAppendParams<CpuTile>& params) {
     const float* const sin = params.rope_sin + int64_t{position} * (heads.head_dim / 2);
     const Row normed = rms_norm(params.x + int64_t{row} * params.hidden, params.norm_weight,
                                 params.norm_eps, params.hidden);
-    Row q = multiply(params.w_qkv, 0, q_width, normed);
-    Row k = multiply(params.w_qkv, q_width, kv_width, normed);
-    const Row v = multiply(params.w_qkv, q_width + kv_width, kv_width, normed);
+    Row q = multiply(w, 0, q_width, normed);
+    Row k = multiply(w, q_width, kv_width, normed);
+    const Row v = multiply(w, q_width + kv_width, kv_width, normed);
     for (int32_t head = 0; head < heads.n_heads; ++head) {
       rotate(q.data() + head * heads.head_dim, cos, sin, heads.head_dim);
     }
@@ -157,43 +156,42 @@ void attention(const AttentionParams& params) {
 }
 
 void out_proj_add(const OutProjAddParams<CpuTile>& params) {
+  const std::vector<double> w = dequantize(params.w_out);
   for (int32_t row = 0; row < params.n_rows; ++row) {
     const float* const attention = params.attention + int64_t{row} * params.attention_dim;
-    const Row y =
-        multiply(params.w_out, 0, params.hidden, Row(attention, attention + params.attention_dim));
+    const Row y = multiply(w, 0, params.hidden, Row(attention, attention + params.attention_dim));
     float* const x = params.x + int64_t{row} * params.hidden;
     for (int32_t i = 0; i < params.hidden; ++i) x[i] = static_cast<float>(x[i] + y[at(i)]);
   }
 }
 
 void mlp_add(const MlpAddParams<CpuTile>& params) {
+  const std::vector<double> gate_up = dequantize(params.w_gate_up);
+  const std::vector<double> down = dequantize(params.w_down);
   for (int32_t row = 0; row < params.n_rows; ++row) {
     float* const x = params.x + int64_t{row} * params.hidden;
     const Row normed = rms_norm(x, params.norm_weight, params.norm_eps, params.hidden);
-    Row activated = multiply(params.w_gate_up, 0, params.ffn, normed);
-    const Row up = multiply(params.w_gate_up, params.ffn, params.ffn, normed);
+    Row activated = multiply(gate_up, 0, params.ffn, normed);
+    const Row up = multiply(gate_up, params.ffn, params.ffn, normed);
     for (size_t i = 0; i < activated.size(); ++i) activated[i] = silu(activated[i]) * up[i];
-    const Row y = multiply(params.w_down, 0, params.hidden, activated);
+    const Row y = multiply(down, 0, params.hidden, activated);
     for (int32_t i = 0; i < params.hidden; ++i) x[i] = static_cast<float>(x[i] + y[at(i)]);
   }
 }
 
 void lm_head(const LmHeadParams<CpuTile>& params) {
+  const std::vector<double> w = params.w_int8.data != nullptr
+                                    ? dequantize(params.w_int8)
+                                    : dequantize_f16(params.w_f16, params.vocab, params.hidden);
   for (int32_t row = 0; row < params.n_logit_rows; ++row) {
     const Row normed = rms_norm(params.x + int64_t{params.rows[row]} * params.hidden,
                                 params.norm_weight, params.norm_eps, params.hidden);
     for (int32_t i = 0; i < params.hidden; ++i) {
       params.normed[int64_t{row} * params.hidden + i] = static_cast<float>(normed[at(i)]);
     }
+    const Row logits = multiply(w, 0, params.vocab, normed);
     for (int32_t token = 0; token < params.vocab; ++token) {
-      double logit = 0;
-      for (int32_t i = 0; i < params.hidden; ++i) {
-        const double weight = params.w_int8.data != nullptr
-                                  ? weight_at(params.w_int8, token, i)
-                                  : half_to_float(params.w_f16[int64_t{token} * params.hidden + i]);
-        logit += weight * normed[at(i)];
-      }
-      params.logits[int64_t{row} * params.vocab + token] = static_cast<float>(logit);
+      params.logits[int64_t{row} * params.vocab + token] = static_cast<float>(logits[at(token)]);
     }
   }
 }

@@ -160,7 +160,7 @@ TEST_P(AttentionOfHeads, MatchesTheReferenceAtPageAndSegmentEdges) {
 
 TEST_P(AttentionOfHeads, MatchesTheReferenceForChunksOfSeveralSequences) {
   Problem p =
-      make_problem(GetParam(), {{0, 0, 17}, {1, 250, 15}, {0, 17, 2}, {2, 70, 1}, {1, 265, 7}});
+      make_problem(GetParam(), {{0, 0, 17}, {1, 254, 3}, {0, 17, 2}, {2, 70, 1}, {1, 257, 2}});
   expect_close_to_reference(p);
 }
 
@@ -214,13 +214,17 @@ TEST(PagedAttention, GivesARowTheSameBitsAloneAsInABatch) {
     Problem p = make_problem(heads, {{0, 230, 70}, {1, 600, 1}, {2, 0, 33}, {0, 100, 9}});
     for (const Isa isa : isas_of_this_machine()) {
       const std::vector<float> together = run(p, isa, 2);
+      ThreadPool pool(1);
+      PagedAttention one_row(isa, 1, heads);
       for (int32_t row = 0; row < p.batch.n_rows(); ++row) {
-        Problem one = p;
         const auto i = static_cast<size_t>(row);
-        one.batch.positions = {p.batch.positions[i]};
-        one.batch.sequence_of_row = {p.batch.sequence_of_row[i]};
-        one.q.assign(p.q.begin() + row * p.width(), p.q.begin() + (row + 1) * p.width());
-        const std::vector<float> alone = run(one, isa, 1);
+        std::vector<float> alone = poisoned(p.width());
+        AttentionParams params = p.params(alone.data());
+        params.rows.n_rows = 1;
+        params.rows.positions += row;
+        params.rows.sequence_of_row += row;
+        params.q += row * p.width();
+        one_row.run(params, pool);
         ASSERT_TRUE(same_bits(alone.data(), together.data() + row * p.width(), p.width()))
             << name_of(isa) << ", row " << row << " at position " << p.batch.positions[i];
       }
