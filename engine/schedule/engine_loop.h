@@ -1,0 +1,72 @@
+// EngineLoop: the engine thread and what it does over and over: take in new requests, drop the
+// cancelled ones, let the Scheduler decide a step, run it on the Model, sample, publish. Owns the
+// model from construction on and is the only one to touch it. submit() and stats() may be called
+// from any thread, submit() also from a callback; callbacks run on the engine thread. Destruction
+// (not from a callback) answers every request with kCancelled within one step and joins.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "engine/base/bounded_queue.h"
+#include "engine/engine.h"
+#include "engine/model/model.h"
+#include "engine/schedule/scheduler.h"
+#include "engine/schedule/stats_board.h"
+
+namespace incipit::engine {
+
+// Requests that may wait at the same time; one more is refused, so that a client gone wild cannot
+// fill the memory.
+inline constexpr size_t kMaxWaiting = 1024;
+
+class EngineLoop {
+ public:
+  // options.n_pages is taken from the model; the model must take max_batch + prefill_chunk rows.
+  EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options, TokenBytes bytes_of);
+  ~EngineLoop();
+  EngineLoop(const EngineLoop&) = delete;
+  EngineLoop& operator=(const EngineLoop&) = delete;
+
+  SequenceId submit(GenerateRequest request);
+  EngineStats stats() const { return stats_.read(); }
+
+ private:
+  struct Submission {
+    SequenceId id{};
+    GenerateRequest request;
+    Sequence::Clock::time_point submitted{};
+  };
+
+  void run();
+  bool take_submissions();
+  void accept(Submission submission);
+  Result<void> check(const GenerateRequest& request) const;
+  void finish_cancelled();
+  void finish_prefilled();
+  void step();
+  void take_token(const StepPlan::Rows& rows);
+  void fail_step(const StepPlan& plan, const std::string& what);
+  void emit(Sequence& sequence);
+  void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error = {},
+              Scheduler::Keep keep = Scheduler::Keep::kPages);
+  void refuse(Submission submission, FinishReason reason, std::optional<Error> error);
+  void publish_stats();
+
+  std::unique_ptr<Model> model_;
+  const ModelConfig config_;  // a copy: submit() may not touch the model
+  Scheduler scheduler_;
+  TokenBytes bytes_of_;
+  EngineStats totals_;  // the counters that the scheduler does not keep
+  StatsBoard stats_;
+
+  BoundedQueue<Submission> submissions_;
+  std::atomic<int64_t> n_submitted_{0};
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace incipit::engine

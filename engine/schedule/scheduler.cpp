@@ -1,0 +1,345 @@
+#include "engine/schedule/scheduler.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/common/check.h"
+
+namespace incipit::engine {
+
+namespace {
+
+// Rows of a prompt that ride along with a request of higher priority: enough to get on, few enough
+// not to slow that one down noticeably.
+constexpr int32_t kRideAlongShare = 8;
+
+void insert_by_rank(std::vector<std::unique_ptr<Sequence>>& list, std::unique_ptr<Sequence> item) {
+  const auto at = std::ranges::find_if(
+      list, [&](const std::unique_ptr<Sequence>& other) { return ranks_before(*item, *other); });
+  list.insert(at, std::move(item));
+}
+
+std::unique_ptr<Sequence> take(std::vector<std::unique_ptr<Sequence>>& list,
+                               const Sequence& sequence) {
+  const auto at = std::ranges::find_if(
+      list, [&](const std::unique_ptr<Sequence>& other) { return other.get() == &sequence; });
+  if (at == list.end()) return nullptr;
+  std::unique_ptr<Sequence> taken = std::move(*at);
+  list.erase(at);
+  return taken;
+}
+
+std::optional<PageId> last_published(const Sequence& sequence) {
+  if (sequence.n_published == 0) return std::nullopt;
+  return sequence.pages[static_cast<size_t>(sequence.n_published) - 1];
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerOptions& options)
+    : options_(options), allocator_(options.n_pages), cache_(allocator_) {
+  CHECK_GE(options.max_batch, 1);
+  CHECK_GE(options.prefill_chunk, 1);
+}
+
+int32_t Scheduler::max_sequence_tokens() const {
+  const int64_t pool_tokens = int64_t{options_.n_pages} * kPageTokens;
+  return static_cast<int32_t>(std::min<int64_t>(options_.context_tokens, pool_tokens));
+}
+
+Result<void> Scheduler::check_fits(int64_t n_prompt_tokens) const {
+  if (n_prompt_tokens > options_.context_tokens)
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("prompt: {} tokens, but the context holds {}", n_prompt_tokens,
+                             options_.context_tokens)};
+  if (n_prompt_tokens > max_sequence_tokens())
+    return Error{ErrorCode::kOutOfMemory,
+                 fmt::format("prompt: {} tokens need {} KV pages, but the budget holds {} pages "
+                             "({} tokens)",
+                             n_prompt_tokens, pages_for(n_prompt_tokens), options_.n_pages,
+                             max_sequence_tokens())};
+  return {};
+}
+
+Sequence& Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  sequence->arrival = n_arrived_++;
+  Sequence& added = *sequence;
+  insert_by_rank(waiting_, std::move(sequence));
+  return added;
+}
+
+const StepPlan& Scheduler::next() {
+  release_copy_sources();  // of a step that was never committed
+  plan_.rows.clear();
+  preempted_ = false;
+  plan_decodes();
+  if (!preempted_) admit_waiting();
+  plan_prefills();
+  build_batch();
+  return plan_;
+}
+
+void Scheduler::commit() {
+  for (const StepPlan::Rows& rows : plan_.rows) {
+    Sequence& sequence = *rows.sequence;
+    tokens_prefilled_ += std::clamp(sequence.n_prompt - sequence.n_computed, 0, rows.n_rows);
+    sequence.n_computed += rows.n_rows;
+    if (caching()) publish_full_pages(sequence);
+  }
+  release_copy_sources();
+}
+
+std::unique_ptr<Sequence> Scheduler::remove(Sequence& sequence, Keep keep) {
+  release_pages(sequence, keep);
+  if (std::unique_ptr<Sequence> taken = take(running_, sequence)) return taken;
+  return take(waiting_, sequence);
+}
+
+void Scheduler::plan_decodes() {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Sequence& sequence = *running_[i];
+    if (!sequence.decoding()) continue;
+    // grow() preempts only sequences of lower rank, which come later in the list.
+    if (grow(sequence, 1) == 1) {
+      plan_.rows.push_back({&sequence, 1});
+    } else {
+      preempt(sequence);
+      --i;
+    }
+  }
+}
+
+// In strict order: nobody overtakes a request that waits for pages, or it would wait for ever.
+void Scheduler::admit_waiting() {
+  while (!waiting_.empty()) {
+    Sequence& sequence = *waiting_.front();
+    if (static_cast<int32_t>(running_.size()) >= options_.max_batch) {
+      Sequence* victim = preemptable_below(sequence, /*lower_priority_only=*/true);
+      if (victim == nullptr) return;
+      preempt(*victim);
+    }
+    if (!admit(sequence)) return;
+    insert_by_rank(running_, take(waiting_, sequence));
+  }
+}
+
+bool Scheduler::admit(Sequence& sequence) {
+  match_prefix(sequence);
+  for (;;) {
+    const int32_t n_wanted =
+        pages_for(sequence.n_tokens()) - static_cast<int32_t>(sequence.pages.size());
+    if (sequence.n_pending() == 0 || room_for(n_wanted)) break;
+    if (Sequence* victim = preemptable_below(sequence, /*lower_priority_only=*/true)) {
+      preempt(*victim);
+      continue;
+    }
+    release_pages(sequence, Keep::kNothing);
+    return false;
+  }
+  if (!sequence.admitted_before) {
+    sequence.n_cached = std::min(sequence.n_computed, sequence.n_prompt);
+    tokens_reused_ += sequence.n_cached;
+  }
+  sequence.admitted_before = true;
+  return true;
+}
+
+void Scheduler::match_prefix(Sequence& sequence) {
+  if (!caching()) return;
+  // The last token is always computed, because its logits are wanted; not so for pre-warming.
+  const int32_t n_matchable = sequence.n_tokens() - (sequence.prefill_only() ? 0 : 1);
+  PrefixCache::Match match = cache_.match(sequence.run(0, n_matchable), sequence.cache_use());
+  sequence.pages = std::move(match.pages);
+  sequence.n_published = static_cast<int32_t>(sequence.pages.size());
+  sequence.n_computed = sequence.n_published * kPageTokens;
+  if (!match.partial) return;
+  if (sequence.n_computed + match.n_partial == sequence.n_tokens()) {  // all there: nothing to do
+    sequence.n_computed = sequence.n_tokens();
+    cache_.release(*match.partial);
+    return;
+  }
+  // The rest of the page will be written, so it must be a page of its own. Without room for both
+  // pages the tokens are computed again instead.
+  std::optional<PageId> own;
+  if (room_for(pages_for(sequence.n_tokens()) - sequence.n_published)) own = allocate();
+  if (!own) {
+    cache_.release(*match.partial);
+    return;
+  }
+  plan_.copies.push_back({*match.partial, *own, match.n_partial});
+  sequence.pages.push_back(*own);
+  sequence.n_computed += match.n_partial;
+}
+
+// Whether n_pages more can be promised: what the running sequences still need for the tokens they
+// have, and one page each to grow, is not given away.
+bool Scheduler::room_for(int32_t n_pages) const {
+  int64_t promised = n_pages;
+  for (const std::unique_ptr<Sequence>& sequence : running_)
+    promised += std::max(0, pages_for(sequence->n_tokens()) -
+                                static_cast<int32_t>(sequence->pages.size())) +
+                1;
+  return promised <= allocator_.n_free() + cache_.n_evictable();
+}
+
+void Scheduler::plan_prefills() {
+  int32_t budget = options_.prefill_chunk;
+  std::optional<Priority> first;  // the highest priority in this step
+  for (const StepPlan::Rows& rows : plan_.rows)
+    first = std::min(first.value_or(Priority::kPrewarm), rows.sequence->request.priority);
+  for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
+    Sequence& sequence = *running_[i];
+    const auto is_planned = [&](const StepPlan::Rows& r) { return r.sequence == &sequence; };
+    if (std::ranges::any_of(plan_.rows, is_planned)) continue;
+    skip_published(sequence);
+    if (sequence.n_pending() == 0) continue;
+    int32_t n_rows = std::min(budget, sequence.n_pending());
+    if (first && sequence.request.priority > *first)
+      n_rows = std::min(n_rows, std::max(1, options_.prefill_chunk / kRideAlongShare));
+    n_rows = grow(sequence, n_rows);
+    if (n_rows == 0) {
+      preempt(sequence);
+      --i;
+      continue;
+    }
+    plan_.rows.push_back({&sequence, n_rows});
+    budget -= n_rows;
+    first = std::min(first.value_or(Priority::kPrewarm), sequence.request.priority);
+  }
+}
+
+// Another sequence may have computed the next pages of the same prompt since the last chunk.
+void Scheduler::skip_published(Sequence& sequence) {
+  if (!caching()) return;
+  const int32_t n_kept_back = sequence.prefill_only() ? 0 : 1;
+  while (sequence.n_computed == sequence.n_published * kPageTokens &&
+         static_cast<int32_t>(sequence.pages.size()) == sequence.n_published &&
+         sequence.n_pending() - n_kept_back >= kPageTokens) {
+    const std::optional<PageId> page =
+        cache_.match_next(last_published(sequence), sequence.run(sequence.n_computed, kPageTokens),
+                          sequence.cache_use());
+    if (!page) return;
+    sequence.pages.push_back(*page);
+    ++sequence.n_published;
+    const int32_t n_prompt = std::clamp(sequence.n_prompt - sequence.n_computed, 0, kPageTokens);
+    sequence.n_computed += kPageTokens;
+    sequence.n_cached += n_prompt;
+    tokens_reused_ += n_prompt;
+  }
+}
+
+// Pages for the next n_rows tokens; returns for how many there are pages.
+int32_t Scheduler::grow(Sequence& sequence, int32_t n_rows) {
+  const int32_t n_wanted = pages_for(sequence.n_computed + n_rows);
+  while (static_cast<int32_t>(sequence.pages.size()) < n_wanted) {
+    if (const std::optional<PageId> page = allocate()) {
+      sequence.pages.push_back(*page);
+      continue;
+    }
+    Sequence* victim = preemptable_below(sequence, /*lower_priority_only=*/false);
+    if (victim == nullptr) break;
+    preempt(*victim);
+  }
+  const int32_t n_slots = static_cast<int32_t>(sequence.pages.size()) * kPageTokens;
+  return std::min(n_rows, n_slots - sequence.n_computed);
+}
+
+std::optional<PageId> Scheduler::allocate() {
+  std::optional<PageId> page = allocator_.allocate();
+  while (!page && cache_.evict_one()) page = allocator_.allocate();
+  return page;
+}
+
+Sequence* Scheduler::preemptable_below(const Sequence& sequence, bool lower_priority_only) {
+  if (running_.empty()) return nullptr;
+  Sequence& last = *running_.back();
+  if (&last == &sequence || !ranks_before(sequence, last)) return nullptr;
+  if (lower_priority_only && last.request.priority == sequence.request.priority) return nullptr;
+  return &last;
+}
+
+void Scheduler::preempt(Sequence& sequence) {
+  preempted_ = true;
+  std::erase_if(plan_.rows, [&](const StepPlan::Rows& r) { return r.sequence == &sequence; });
+  release_pages(sequence, Keep::kPages);
+  insert_by_rank(waiting_, take(running_, sequence));
+}
+
+void Scheduler::release_pages(Sequence& sequence, Keep keep) {
+  forget_copies_to(sequence);
+  const int32_t n_tail = sequence.n_computed - sequence.n_published * kPageTokens;
+  const bool has_tail =
+      n_tail > 0 &&
+      n_tail<kPageTokens&& static_cast<int32_t>(sequence.pages.size())> sequence.n_published;
+  if (caching() && keep == Keep::kPages && has_tail)
+    cache_.publish_tail(
+        last_published(sequence), sequence.run(sequence.n_published * kPageTokens, n_tail),
+        sequence.pages[static_cast<size_t>(sequence.n_published)], sequence.cache_use());
+  cache_.release(sequence.pages);
+  sequence.pages.clear();
+  sequence.n_computed = 0;
+  sequence.n_published = 0;
+}
+
+// A copy that has not been made yet: its page holds nothing.
+void Scheduler::forget_copies_to(Sequence& sequence) {
+  if (static_cast<int32_t>(sequence.pages.size()) <= sequence.n_published) return;
+  const PageId own = sequence.pages[static_cast<size_t>(sequence.n_published)];
+  std::erase_if(plan_.copies, [&](const PageCopy& copy) {
+    if (copy.to != own) return false;
+    cache_.release(copy.from);
+    sequence.n_computed = sequence.n_published * kPageTokens;
+    return true;
+  });
+}
+
+void Scheduler::release_copy_sources() {
+  for (const PageCopy& copy : plan_.copies) cache_.release(copy.from);
+  plan_.copies.clear();
+}
+
+void Scheduler::publish_full_pages(Sequence& sequence) {
+  while ((sequence.n_published + 1) * kPageTokens <= sequence.n_computed) {
+    PageId& page = sequence.pages[static_cast<size_t>(sequence.n_published)];
+    page = cache_.publish(last_published(sequence),
+                          sequence.run(sequence.n_published * kPageTokens, kPageTokens), page,
+                          sequence.cache_use());
+    ++sequence.n_published;
+  }
+}
+
+void Scheduler::build_batch() {
+  ForwardBatch& batch = plan_.batch;
+  batch.tokens.clear();
+  batch.positions.clear();
+  batch.sequence_of_row.clear();
+  batch.logit_rows.clear();
+  size_t stride = 0;
+  for (const StepPlan::Rows& rows : plan_.rows)
+    stride = std::max(stride, rows.sequence->pages.size());
+  batch.page_table_stride = static_cast<int32_t>(stride);
+  batch.page_tables.assign(stride * plan_.rows.size(), -1);
+
+  for (size_t s = 0; s < plan_.rows.size(); ++s) {
+    StepPlan::Rows& rows = plan_.rows[s];
+    const Sequence& sequence = *rows.sequence;
+    rows.first_row = batch.n_rows();
+    for (int32_t position = sequence.n_computed; position < sequence.n_computed + rows.n_rows;
+         ++position) {
+      batch.tokens.push_back(sequence.tokens[static_cast<size_t>(position)]);
+      batch.positions.push_back(position);
+      batch.sequence_of_row.push_back(static_cast<int32_t>(s));
+    }
+    std::ranges::transform(sequence.pages,
+                           batch.page_tables.begin() + static_cast<std::ptrdiff_t>(s * stride),
+                           index_of);
+    if (rows.n_rows == sequence.n_pending() && !sequence.prefill_only()) {
+      rows.logit_index = static_cast<int32_t>(batch.logit_rows.size());
+      batch.logit_rows.push_back(batch.n_rows() - 1);
+    }
+  }
+}
+
+}  // namespace incipit::engine
