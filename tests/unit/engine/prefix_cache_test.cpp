@@ -380,7 +380,7 @@ class RandomPrefixCacheTest : public ::testing::TestWithParam<uint32_t> {
 
 TEST_P(RandomPrefixCacheTest, BehavesAsTheNaiveCache) {
   SCOPED_TRACE("seed " + std::to_string(GetParam()));
-  for (int step = 0; step < 1500; ++step) {
+  for (int step = 0; step < 500; ++step) {
     if (live_.size() < 4 && random_() % 2 == 0)
       start();
     else
