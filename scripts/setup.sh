@@ -35,3 +35,4 @@ npm_ci() {
 }
 
 npm_ci lsp/syntax/grammars
+npm_ci tests/oracle/tokenizer

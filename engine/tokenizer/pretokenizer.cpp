@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <utility>
 
@@ -94,7 +93,7 @@ void Pretokenizer::split(std::string_view text, const OnPiece& on_piece) const {
     // No match, or a limit: what is left is one piece, so no byte is ever lost.
     if (found < 0) break;
     const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(data.get());
-    const size_t match_start = std::max<size_t>(ends[0], piece_start);  // \K can go behind it
+    const size_t match_start = ends[0];
     const size_t match_end = ends[1];
     if (match_end <= match_start) {
       // An empty match cuts nothing; go on after one code point.
