@@ -217,11 +217,11 @@ TEST(Tokenizer, MergesLongAndShortPiecesByTheBook) {
   }
 }
 
-TEST(Tokenizer, EncodesAMegabyteWithoutABreak) {
-  // Quadratic merging would take hours for each of these.
+TEST(Tokenizer, EncodesALongLineWithoutABreak) {
+  // Quadratic merging would take many minutes for each of these.
   for (const std::string_view unit : {"a", "\xf0\x9f\x98\x80", "7", " ", "=", "\xff", "ab\xe3"}) {
     std::string text;
-    while (text.size() < 1'000'000) text += unit;
+    while (text.size() < 250'000) text += unit;
     text += 'x';
     EXPECT_EQ(pocket().decode(pocket().encode(text)), text) << unit;
   }
