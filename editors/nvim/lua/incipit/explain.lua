@@ -1,0 +1,86 @@
+-- Explains lines or a selection in a floating window, streamed while the model writes.
+local client = require('incipit.client')
+local float = require('incipit.float')
+local position = require('incipit.position')
+
+local M = {}
+
+local api = vim.api
+local next_token = 0
+
+-- The range of lines line1..line2 (1-based), or the exact selection when those lines were selected
+-- character by character.
+local function range_of(bufnr, line1, line2, selected)
+  local encoding = client.encoding()
+  local lines = api.nvim_buf_get_lines(bufnr, line1 - 1, line2, false)
+  local from, to = 0, #lines[#lines]
+  if selected and vim.fn.visualmode() == 'v' then
+    local first, last = api.nvim_buf_get_mark(bufnr, '<'), api.nvim_buf_get_mark(bufnr, '>')
+    if first[1] == line1 and last[1] == line2 then
+      from = math.min(first[2], #lines[1])
+      -- The mark is on the first byte of the last character, which belongs to the selection.
+      local last_line = lines[#lines]
+      local after = position.to_character(last_line, last[2], 'utf-32') + 1
+      to = position.to_byte(last_line, after, 'utf-32')
+    end
+  end
+  return {
+    start = { line = line1 - 1, character = position.to_character(lines[1], from, encoding) },
+    ['end'] = {
+      line = line1 + #lines - 2, character = position.to_character(lines[#lines], to, encoding),
+    },
+  }
+end
+
+-- Each report carries the next piece of the text.
+local function on_progress(run, value)
+  if type(value) ~= 'table' or type(value.message) ~= 'string' then return end
+  if value.kind == 'begin' then  -- such as "waiting for the model"
+    float.set_text(run.view, '… ' .. value.message)
+  elseif value.kind == 'report' then
+    run.text = run.text .. value.message:gsub('\r\n?', '\n')
+    float.set_text(run.view, run.text)
+  end
+end
+
+local function on_answer(run, err, result)
+  client.set_progress_sink(run.token, nil)
+  run.cancel = nil
+  if err then
+    float.set_text(run.view, 'incipit: ' .. tostring(err.message or err))
+    return
+  end
+  local text = type(result) == 'table' and result.text or result
+  if type(text) == 'string' and text:match('%S') then
+    float.set_text(run.view, (text:gsub('\r\n?', '\n'):gsub('%s+$', '')))
+  elseif run.text == '' then
+    float.set_text(run.view, 'The model has nothing to say about this.')
+  end
+end
+
+-- Lines are 1-based; `selected` says that they are the last visual selection.
+function M.explain(line1, line2, selected)
+  local bufnr = api.nvim_get_current_buf()
+  if not client.ready(bufnr) then
+    vim.notify('incipit: the server is not ready for this buffer; :checkhealth incipit says why',
+      vim.log.levels.WARN)
+    return
+  end
+  local arguments = { vim.uri_from_bufnr(bufnr), range_of(bufnr, line1, line2, selected) }
+  next_token = next_token + 1
+  local run = { token = 'incipit-explain-' .. next_token, text = '' }
+  run.view = float.open(function()
+    client.set_progress_sink(run.token, nil)
+    if run.cancel then run.cancel() end
+  end)
+  float.set_text(run.view, '…')
+  client.set_progress_sink(run.token, function(value) on_progress(run, value) end)
+  run.cancel = client.request(bufnr, 'workspace/executeCommand', {
+    command = 'incipit.explain',
+    arguments = arguments,
+    workDoneToken = run.token,
+  }, function(err, result) on_answer(run, err, result) end)
+  if not run.cancel then float.set_text(run.view, 'incipit: the server is gone') end
+end
+
+return M
