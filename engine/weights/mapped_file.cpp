@@ -14,7 +14,8 @@ namespace {
 
 Error system_error(const std::filesystem::path& path, const char* doing) {
   const int number = errno;
-  const auto code = number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo;
+  const bool absent = number == ENOENT || number == ENOTDIR;
+  const auto code = absent ? ErrorCode::kNotFound : ErrorCode::kIo;
   return Error{code, fmt::format("{}: cannot {}: {}", path.string(), doing, std::strerror(number))};
 }
 

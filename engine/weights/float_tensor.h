@@ -1,0 +1,25 @@
+// Reading F16, BF16 and F32 tensors as float or fp16. Loading thread only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "engine/base/result.h"
+#include "engine/weights/tensor_file.h"
+
+namespace incipit::engine {
+
+inline constexpr std::array<TensorType, 3> kFloatTypes = {TensorType::kF16, TensorType::kBF16,
+                                                          TensorType::kF32};
+
+// Element i of a tensor of one of kFloatTypes, i < n_elements().
+float float_at(const Tensor& tensor, int64_t i);
+
+// Every element, out.size() == n_elements(). A value that is infinite, not a number or (for fp16)
+// beyond 65504 is kCorrupt, naming file (`where`), tensor, wanted and found.
+Result<void> read_floats(const Tensor& tensor, const std::string& where, std::span<float> out);
+Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out);
+
+}  // namespace incipit::engine

@@ -1,0 +1,121 @@
+#include "engine/weights/packed_writer.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <random>
+#include <system_error>
+#include <utility>
+
+namespace incipit::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kTemporaryInfix = ".tmp.";
+
+Error io_error(const std::string& path, const char* doing, int number) {
+  return Error{ErrorCode::kIo,
+               fmt::format("{}: cannot {}: {}", path, doing, std::strerror(number))};
+}
+
+std::string temporary_name(const fs::path& path) {
+  std::random_device random;
+  return fmt::format("{}{}{}.{:08x}{:08x}", path.string(), kTemporaryInfix, ::getpid(), random(),
+                     random());
+}
+
+// True when no living writer holds it.
+bool lock_is_free(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  if (fd < 0) return false;
+  const bool free = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
+  ::close(fd);
+  return free;
+}
+
+void sync_directory(const fs::path& directory) {
+  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;  // the file itself is synced; at worst a crash now costs a repack
+  ::fsync(fd);
+  ::close(fd);
+}
+
+}  // namespace
+
+void remove_stale_temporaries(const fs::path& path) {
+  // A writer locks its file right after creating it; the age covers that moment.
+  constexpr auto kOld = std::chrono::minutes(10);
+  const std::string prefix = path.filename().string() + kTemporaryInfix;
+  std::error_code failure;
+  for (fs::directory_iterator it(path.parent_path(), failure), end; !failure && it != end;
+       it.increment(failure)) {
+    if (it->path().filename().string().rfind(prefix, 0) != 0) continue;
+    std::error_code ignored;
+    const auto written = fs::last_write_time(it->path(), ignored);
+    if (ignored || fs::file_time_type::clock::now() - written < kOld) continue;
+    if (lock_is_free(it->path())) fs::remove(it->path(), ignored);
+  }
+}
+
+Result<PackedWriter> PackedWriter::create(const fs::path& path, int64_t size) {
+  std::error_code failure;
+  fs::create_directories(path.parent_path(), failure);
+  if (failure) {
+    return Error{ErrorCode::kIo, fmt::format("{}: cannot make the directory: {}",
+                                             path.parent_path().string(), failure.message())};
+  }
+  remove_stale_temporaries(path);
+  PackedWriter writer;
+  writer.path_ = path;
+  std::string temporary = temporary_name(path);
+  writer.fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (writer.fd_ < 0) return io_error(temporary, "create", errno);
+  writer.temporary_ = std::move(temporary);
+  ::flock(writer.fd_, LOCK_EX | LOCK_NB);  // where it cannot be locked, age alone protects it
+  const int refused = ::posix_fallocate(writer.fd_, 0, static_cast<off_t>(size));
+  // A file system that cannot reserve says EINVAL or EOPNOTSUPP; the writes will tell.
+  if (refused != 0 && refused != EINVAL && refused != EOPNOTSUPP) {
+    return io_error(writer.temporary_, fmt::format("reserve {} bytes", size).c_str(), refused);
+  }
+  return writer;
+}
+
+PackedWriter::PackedWriter(PackedWriter&& other) noexcept
+    : path_(std::move(other.path_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      fd_(std::exchange(other.fd_, -1)) {}
+
+PackedWriter::~PackedWriter() {
+  if (fd_ >= 0) ::close(fd_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+Result<void> PackedWriter::write(int64_t offset, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return io_error(temporary_, "write", written < 0 ? errno : ENOSPC);
+    offset += written;
+    bytes = bytes.subspan(static_cast<size_t>(written));
+  }
+  return {};
+}
+
+Result<void> PackedWriter::publish() {
+  if (::fsync(fd_) != 0) return io_error(temporary_, "sync", errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    return io_error(path_.string(), "rename the new file to it", errno);
+  }
+  temporary_.clear();
+  sync_directory(path_.parent_path());
+  return {};
+}
+
+}  // namespace incipit::engine

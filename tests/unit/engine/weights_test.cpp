@@ -1,0 +1,603 @@
+#include "engine/weights/weights.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "engine/weights/tensor_file.h"
+#include "engine/weights/weight_cache.h"
+#include "kernels/common/half.h"
+#include "kernels/quant/int4_codec.h"
+#include "kernels/quant/int8_codec.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/tiny_checkpoint.h"
+
+namespace incipit::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using kernels::CpuTile;
+using ::testing::HasSubstr;
+using testing::make_tiny_checkpoint;
+using testing::read_file;
+using testing::TempDir;
+using testing::TinyCheckpoint;
+using testing::TinyHead;
+using testing::TinyOptions;
+using testing::TinyZeros;
+using testing::write_file;
+
+constexpr const char* kPocket = INCIPIT_SOURCE_DIR "/engine/models/pocket";
+
+// A model directory and a cache directory of one test.
+struct Place {
+  TempDir dir;
+  fs::path model = dir / "model";
+  fs::path cache = dir / "cache";
+
+  Place() = default;
+  explicit Place(const TinyCheckpoint& tiny) { tiny.write(model); }
+  explicit Place(const TinyOptions& options) : Place(make_tiny_checkpoint(options)) {}
+
+  LoadOptions options(HeadFormat head = HeadFormat::kInt8) const { return {head, cache.string()}; }
+  Result<Weights<CpuTile>> load(HeadFormat head = HeadFormat::kInt8) const {
+    return load_weights(model, options(head));
+  }
+  fs::path packed(HeadFormat head = HeadFormat::kInt8) const {
+    return packed_path(model, options(head)).value();
+  }
+  std::vector<fs::path> cached() const {
+    std::vector<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(cache)) files.push_back(entry.path());
+    return files;
+  }
+};
+
+void append_bytes(std::string& out, const void* data, int64_t bytes) {
+  out.append(static_cast<const char*>(data), static_cast<size_t>(bytes));
+}
+
+void append_matrix(std::string& out, const kernels::Int4View<CpuTile>& view) {
+  append_bytes(out, view.data, CpuTile::bytes(view.shape));
+  append_bytes(out, &view.shape.rows, 12);  // rows, cols, group
+  out += view.shape.has_zeros ? 'z' : '-';
+}
+
+// Everything the engine reads, as bytes.
+std::string bytes_of(const Weights<CpuTile>& w) {
+  std::string out;
+  const int64_t hidden = w.config.hidden;
+  for (const auto& layer : w.layers) {
+    append_bytes(out, layer.input_norm, hidden * 4);
+    append_bytes(out, layer.post_norm, hidden * 4);
+    for (const auto* view : {&layer.qkv, &layer.out, &layer.gate_up, &layer.down}) {
+      append_matrix(out, *view);
+    }
+  }
+  append_bytes(out, w.final_norm, hidden * 4);
+  append_bytes(out, w.embedding, hidden * w.config.vocab * 2);
+  if (w.head_int8.data != nullptr) {
+    append_bytes(out, w.head_int8.data, kernels::packed_bytes<CpuTile>(w.head_int8.shape));
+  }
+  if (w.head_f16 != nullptr) append_bytes(out, w.head_f16, hidden * w.config.vocab * 2);
+  return out;
+}
+
+template <class T>
+T read_at(std::span<const std::byte> bytes, int64_t i) {
+  T value;
+  std::memcpy(&value, bytes.data() + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+// Rows first_row .. of a packed matrix against the definition of GPTQ (v1 zeros, group 128).
+void expect_rows(const TensorFile& file, const std::string& name,
+                 const kernels::Int4View<CpuTile>& view, int32_t first_row, int32_t rows) {
+  const auto qweight = file.find(name + ".qweight")->data;
+  const auto qzeros = file.find(name + ".qzeros")->data;
+  const auto scales = file.find(name + ".scales")->data;
+  int64_t n_different = 0;
+  for (int32_t n = 0; n < rows; ++n) {
+    for (int32_t k = 0; k < view.shape.cols; ++k) {
+      const int q = static_cast<int>(
+          read_at<uint32_t>(qweight, int64_t{k / 8} * rows + n) >> (4 * (k % 8)) & 15);
+      const int zero =
+          static_cast<int>(
+              read_at<uint32_t>(qzeros, (int64_t{k / 128} * rows + n) / 8) >> (4 * (n % 8)) & 15) +
+          1;
+      const float scale =
+          kernels::half_to_float(read_at<uint16_t>(scales, int64_t{k / 128} * rows + n));
+      const float want = static_cast<float>(q - zero) * scale;
+      if (kernels::weight_at(view, first_row + n, k) != want) ++n_different;
+    }
+  }
+  EXPECT_EQ(n_different, 0) << name;
+}
+
+TEST(LoadWeights, PacksThePocketModelAsTheDefinitionSays) {
+  const TempDir cache;
+  const auto weights = load_weights(kPocket, {HeadFormat::kInt8, cache.path().string()});
+  ASSERT_TRUE(weights.ok()) << weights.error().message;
+  const auto file = TensorFile::open(std::string(kPocket) + "/model.safetensors").value();
+  const auto& first = weights->layers[0];
+  expect_rows(file, "model.layers.0.self_attn.q_proj", first.qkv, 0, 512);
+  expect_rows(file, "model.layers.0.self_attn.k_proj", first.qkv, 512, 256);
+  expect_rows(file, "model.layers.0.self_attn.v_proj", first.qkv, 768, 256);
+  const auto& last = weights->layers[11];
+  expect_rows(file, "model.layers.11.self_attn.o_proj", last.out, 0, 512);
+  expect_rows(file, "model.layers.11.mlp.up_proj", last.gate_up, 1408, 1408);
+  expect_rows(file, "model.layers.11.mlp.down_proj", last.down, 0, 512);
+
+  const auto embedding = file.find("model.embed_tokens.weight")->data;
+  EXPECT_EQ(std::memcmp(weights->embedding, embedding.data(), embedding.size()), 0);
+  const auto norm = file.find("model.layers.3.post_attention_layernorm.weight")->data;
+  for (int32_t i = 0; i < 512; ++i) {
+    ASSERT_EQ(weights->layers[3].post_norm[i], kernels::half_to_float(read_at<uint16_t>(norm, i)));
+  }
+  // The tied head in INT8: within half a step of the embedding.
+  ASSERT_EQ(weights->head_f16, nullptr);
+  for (const int32_t row : {0, 1, 4099, 16383}) {
+    float absmax = 0;
+    for (int32_t i = 0; i < 512; ++i) {
+      absmax = std::max(
+          absmax,
+          std::fabs(kernels::half_to_float(read_at<uint16_t>(embedding, int64_t{row} * 512 + i))));
+    }
+    for (int32_t i = 0; i < 512; ++i) {
+      const float want =
+          kernels::half_to_float(read_at<uint16_t>(embedding, int64_t{row} * 512 + i));
+      ASSERT_NEAR(kernels::weight_at(weights->head_int8, row, i), want, absmax / 127 * 0.501);
+    }
+  }
+}
+
+TEST(LoadWeights, MapsTheSameBytesAtTheSecondStart) {
+  for (const auto head : {HeadFormat::kInt8, HeadFormat::kF16}) {
+    const Place place{TinyOptions{}};
+    const auto first = place.load(head);
+    ASSERT_TRUE(first.ok()) << first.error().message;
+    ASSERT_EQ(place.cached().size(), 1U);
+    const auto written = fs::last_write_time(place.packed(head));
+    const auto second = place.load(head);
+    ASSERT_TRUE(second.ok()) << second.error().message;
+    EXPECT_EQ(bytes_of(*first), bytes_of(*second));
+    EXPECT_EQ(first->bytes, second->bytes);
+    EXPECT_EQ(fs::last_write_time(place.packed(head)), written);
+    EXPECT_EQ(place.cached().size(), 1U);
+  }
+}
+
+TEST(LoadWeights, KeepsOneFileForEachHeadFormatAndModel) {
+  const Place place{TinyOptions{}};
+  const Place other{TinyOptions{}};
+  ASSERT_TRUE(place.load(HeadFormat::kInt8).ok());
+  ASSERT_TRUE(place.load(HeadFormat::kF16).ok());
+  ASSERT_TRUE(load_weights(other.model, place.options()).ok());
+  EXPECT_EQ(place.cached().size(), 3U);
+}
+
+TEST(LoadWeights, AlignsEveryMatrixAndNorm) {
+  const Place place{TinyOptions{}};
+  const auto weights = place.load();
+  ASSERT_TRUE(weights.ok());
+  const auto aligned = [](const void* data) { return reinterpret_cast<uintptr_t>(data) % 64 == 0; };
+  for (const auto& layer : weights->layers) {
+    for (const void* data :
+         {static_cast<const void*>(layer.input_norm), static_cast<const void*>(layer.post_norm),
+          static_cast<const void*>(layer.qkv.data), static_cast<const void*>(layer.out.data),
+          static_cast<const void*>(layer.gate_up.data),
+          static_cast<const void*>(layer.down.data)}) {
+      EXPECT_TRUE(aligned(data));
+    }
+  }
+  EXPECT_TRUE(aligned(weights->embedding) && aligned(weights->final_norm) &&
+              aligned(weights->head_int8.data));
+}
+
+TEST(LoadWeights, TiesTheFp16HeadToTheEmbedding) {
+  const Place tied{TinyOptions{}};
+  const auto tied_weights = tied.load(HeadFormat::kF16);
+  ASSERT_TRUE(tied_weights.ok()) << tied_weights.error().message;
+  EXPECT_EQ(tied_weights->head_f16, tied_weights->embedding);
+  EXPECT_EQ(tied_weights->head_int8.data, nullptr);
+
+  TinyOptions options;
+  options.head = TinyHead::kUntied;
+  const TinyCheckpoint tiny = make_tiny_checkpoint(options);
+  const Place untied(tiny);
+  const auto untied_weights = untied.load(HeadFormat::kF16);
+  ASSERT_TRUE(untied_weights.ok()) << untied_weights.error().message;
+  EXPECT_NE(untied_weights->head_f16, untied_weights->embedding);
+  TinyCheckpoint copy = tiny;
+  const std::string& head = copy.tensor("lm_head.weight").bytes;
+  EXPECT_EQ(std::memcmp(untied_weights->head_f16, head.data(), head.size()), 0);
+  EXPECT_EQ(untied_weights->bytes - tied_weights->bytes, static_cast<int64_t>(head.size()));
+}
+
+TEST(LoadWeights, QuantisesAnUntiedHeadFromItsOwnTensor) {
+  TinyOptions options;
+  options.head = TinyHead::kUntied;
+  TinyCheckpoint tiny = make_tiny_checkpoint(options);
+  const Place place(tiny);
+  const auto weights = place.load(HeadFormat::kInt8);
+  ASSERT_TRUE(weights.ok()) << weights.error().message;
+  const std::string& head = tiny.tensor("lm_head.weight").bytes;
+  for (const int32_t row : {0, 7, 319}) {
+    for (int32_t i = 0; i < 128; ++i) {
+      const float want = kernels::half_to_float(
+          read_at<uint16_t>(std::as_bytes(std::span(head)), int64_t{row} * 128 + i));
+      ASSERT_NEAR(kernels::weight_at(weights->head_int8, row, i), want, 0.5 / 127 * 0.501);
+    }
+  }
+}
+
+// The tiny checkpoint's values are exact in every type, so all of these are one model.
+TEST(LoadWeights, ReadsOneModelFromShardsAndFromEveryFloatType) {
+  TinyOptions options;
+  options.head = TinyHead::kUntied;
+  options.zeros = TinyZeros::kAsymmetric;
+  const Place plain(options);
+  const auto expected = plain.load();
+  ASSERT_TRUE(expected.ok()) << expected.error().message;
+  for (const char* type : {"F16", "BF16", "F32"}) {
+    for (const int n_shards : {1, 3}) {
+      for (const char* format : {"gptq", "gptq_v2"}) {
+        TinyOptions variant = options;
+        variant.norm_dtype = type;
+        variant.embedding_dtype = type;
+        variant.n_shards = n_shards;
+        variant.checkpoint_format = format;
+        const Place place(variant);
+        const auto weights = place.load();
+        ASSERT_TRUE(weights.ok()) << weights.error().message;
+        EXPECT_EQ(bytes_of(*weights), bytes_of(*expected)) << type << n_shards << format;
+      }
+    }
+  }
+}
+
+TEST(LoadWeights, PacksAnOddShape) {
+  TinyOptions options;
+  options.hidden = 136;  // ends inside a group
+  options.n_heads = 3;
+  options.n_kv_heads = 1;
+  options.ffn = 200;
+  options.group = 64;
+  const Place place(options);
+  const auto weights = place.load();
+  ASSERT_TRUE(weights.ok()) << weights.error().message;
+  EXPECT_EQ(weights->layers[1].down.shape.cols, 200);
+  EXPECT_EQ(weights->layers[1].qkv.shape.rows, 320);
+  EXPECT_EQ(weights->layers[1].out.shape.cols, 192);
+}
+
+struct Broken {
+  const char* what;
+  std::function<void(TinyCheckpoint&)> breaks;
+  std::vector<const char*> says;
+};
+
+TEST(LoadWeights, NamesFileTensorWantedAndFoundForABrokenCheckpoint) {
+  const std::vector<Broken> table = {
+      {"missing linear",
+       [](TinyCheckpoint& t) { t.erase("model.layers.1.self_attn.k_proj.qweight"); },
+       {"model.safetensors: model.layers.1.self_attn.k_proj.qweight: want I32 [16, 64]",
+        "no such tensor"}},
+      {"missing norm",
+       [](TinyCheckpoint& t) { t.erase("model.norm.weight"); },
+       {"model.norm.weight: want F16 or BF16 or F32 [128], found no such tensor"}},
+      {"misshapen norm",
+       [](TinyCheckpoint& t) {
+         t.tensor("model.layers.0.input_layernorm.weight").shape = {2, 64};
+       },
+       {"layers.0.input_layernorm.weight: want", "[128], found F16 [2, 64]"}},
+      {"mistyped norm",
+       [](TinyCheckpoint& t) { t.tensor("model.norm.weight").dtype = "I16"; },
+       {"model.norm.weight: want F16 or BF16 or F32 [128], found I16 [128]"}},
+      {"vocabulary of another size",
+       [](TinyCheckpoint& t) { t.config["vocab_size"] = 400; },
+       {"model.embed_tokens.weight: want", "[400, 128], found F16 [320, 128]"}},
+      {"no head",
+       [](TinyCheckpoint& t) { t.config["tie_word_embeddings"] = false; },
+       {"lm_head.weight: want", "no such tensor"}},
+      {"more layers",
+       [](TinyCheckpoint& t) { t.config["num_hidden_layers"] = 3; },
+       {"model.layers.2.input_layernorm.weight: want"}},
+      {"infinite embedding",
+       [](TinyCheckpoint& t) {
+         t.tensor("model.embed_tokens.weight").bytes.replace(6, 2, "\0\x7c", 2);
+       },
+       {"model.embed_tokens.weight: element 3: want a number that fp16 can hold, found inf"}},
+      {"norm that is not a number",
+       [](TinyCheckpoint& t) { t.tensor("model.norm.weight").bytes.replace(0, 2, "\xff\xff", 2); },
+       {"model.norm.weight: element 0: want a finite number, found"}},
+  };
+  for (const Broken& broken : table) {
+    SCOPED_TRACE(broken.what);
+    TinyCheckpoint tiny = make_tiny_checkpoint();
+    broken.breaks(tiny);
+    const Place place(tiny);
+    const auto weights = place.load();
+    ASSERT_FALSE(weights.ok());
+    EXPECT_THAT(weights.error().message, HasSubstr("model.safetensors"));
+    for (const char* part : broken.says) EXPECT_THAT(weights.error().message, HasSubstr(part));
+    EXPECT_TRUE(!fs::exists(place.cache) || place.cached().empty());
+  }
+}
+
+TEST(LoadWeights, RefusesABfloatThatFp16CannotHold) {
+  TinyOptions options;
+  options.embedding_dtype = "BF16";
+  TinyCheckpoint tiny = make_tiny_checkpoint(options);
+  const auto bits = static_cast<uint16_t>(std::bit_cast<uint32_t>(131072.0F) >> 16);
+  std::memcpy(tiny.tensor("model.embed_tokens.weight").bytes.data() + 10, &bits, 2);
+  const Place place(tiny);
+  const auto weights = place.load();
+  ASSERT_FALSE(weights.ok());
+  EXPECT_THAT(weights.error().message, HasSubstr("element 5: want a number that fp16 can hold"));
+  EXPECT_THAT(weights.error().message, HasSubstr("131072"));
+}
+
+TEST(LoadWeights, RefusesATruncatedCheckpointEvenWhenItIsPackedAlready) {
+  const Place place{TinyOptions{}};
+  ASSERT_TRUE(place.load().ok());
+  const fs::path file = place.model / "model.safetensors";
+  fs::resize_file(file, fs::file_size(file) - 100);
+  const auto weights = place.load();
+  ASSERT_FALSE(weights.ok());
+  EXPECT_EQ(weights.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(weights.error().message, HasSubstr("model.safetensors: "));
+}
+
+TEST(LoadWeights, PacksAgainWhenTheCheckpointWasEdited) {
+  const Place place{TinyOptions{}};
+  const auto before = place.load();
+  ASSERT_TRUE(before.ok());
+  TinyOptions other;
+  other.seed = 2;  // same sizes, same header, other values
+  make_tiny_checkpoint(other).write(place.model);
+  const auto after = place.load();
+  ASSERT_TRUE(after.ok()) << after.error().message;
+  EXPECT_NE(bytes_of(*after), bytes_of(*before));
+  const Place fresh(other);
+  EXPECT_EQ(bytes_of(*after), bytes_of(fresh.load().value()));
+  EXPECT_EQ(place.cached().size(), 1U);
+}
+
+TEST(LoadWeights, PacksAgainWhenTheQuantisationIsReadOtherwise) {
+  const Place place{TinyOptions{}};
+  ASSERT_TRUE(place.load().ok());
+  TinyCheckpoint tiny = make_tiny_checkpoint();
+  tiny.config["quantization_config"]["checkpoint_format"] = "gptq_v2";
+  write_file(place.model / "config.json", tiny.config.dump());
+  const auto after = place.load();
+  ASSERT_TRUE(after.ok()) << after.error().message;
+  EXPECT_TRUE(after->layers[0].qkv.shape.has_zeros);  // stored 7 is now 7
+}
+
+TEST(LoadWeights, PacksAgainOverADamagedFile) {
+  const Place place{TinyOptions{}};
+  const std::string expected = bytes_of(place.load().value());
+  const std::string good = read_file(place.packed());
+  std::vector<std::string> damaged = {"", "short", good.substr(0, good.size() / 2), good + "x"};
+  for (const size_t at :
+       {size_t{0}, size_t{8}, size_t{20}, size_t{100}, good.size() / 2, good.size() - 1}) {
+    damaged.push_back(good);
+    damaged.back()[at] = static_cast<char>(damaged.back()[at] ^ 1);
+  }
+  for (const std::string& bytes : damaged) {
+    fs::remove(place.packed());  // not in place: the first load has it mapped
+    write_file(place.packed(), bytes);
+    const auto weights = place.load();
+    ASSERT_TRUE(weights.ok()) << weights.error().message;
+    EXPECT_EQ(bytes_of(*weights), expected);
+    EXPECT_EQ(read_file(place.packed()), good);
+  }
+}
+
+TEST(LoadWeights, NamesSectionWantedAndFoundOfADamagedFile) {
+  const Place place{TinyOptions{}};
+  ASSERT_TRUE(place.load().ok());
+  std::string bytes = read_file(place.packed());
+  bytes.back() = static_cast<char>(bytes.back() ^ 1);
+  fs::remove(place.packed());
+  write_file(place.packed(), bytes);
+  const auto config = load_model_config(place.model).value();
+  const auto identity =
+      packed_identity(config, HeadFormat::kInt8, Checkpoint::open(place.model).value(),
+                      load_gptq_config(place.model).value());
+  const auto mapped = map_packed_weights(place.packed(), config, identity.value());
+  ASSERT_FALSE(mapped.ok());
+  EXPECT_EQ(mapped.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(mapped.error().message, HasSubstr(".weights: section embedding: want checksum"));
+}
+
+TEST(LoadWeights, KeepsWeightsInMemoryWhenTheCacheCannotBeWritten) {
+  const Place place{TinyOptions{}};
+  const std::string expected = bytes_of(place.load().value());
+  write_file(place.dir / "a file", "");
+  for (const fs::path& cache :
+       {place.dir / "a file", place.dir / "a file" / "below", fs::path("/proc/no such place")}) {
+    const auto weights = load_weights(place.model, {HeadFormat::kInt8, cache.string()});
+    ASSERT_TRUE(weights.ok()) << weights.error().message;
+    EXPECT_EQ(bytes_of(*weights), expected);
+  }
+}
+
+TEST(LoadWeights, StopsWhenCancelledAndLeavesNoFile) {
+  const Place place{TinyOptions{}};
+  const CancelToken cancel;
+  int n_calls = 0;
+  const auto progress = [&](double, const std::string&) {
+    if (++n_calls == 4) cancel.cancel();
+  };
+  const auto weights = load_weights(place.model, place.options(), progress, cancel);
+  ASSERT_FALSE(weights.ok());
+  EXPECT_EQ(weights.error().code, ErrorCode::kCancelled);
+  EXPECT_EQ(n_calls, 4);
+  EXPECT_TRUE(place.cached().empty());
+}
+
+TEST(LoadWeights, ReportsProgressUpToOne) {
+  const Place place{TinyOptions{}};
+  double last = -1;
+  const auto progress = [&](double fraction, const std::string& what) {
+    EXPECT_GE(fraction, last);
+    EXPECT_FALSE(what.empty());
+    last = fraction;
+  };
+  for (int start = 0; start < 2; ++start) {
+    last = -1;
+    ASSERT_TRUE(load_weights(place.model, place.options(), progress).ok());
+    EXPECT_EQ(last, 1);
+  }
+}
+
+TEST(LoadWeights, SeveralLoadersAtOnceGetTheSameWeights) {
+  const Place place{TinyOptions{}};
+  const Place reference{TinyOptions{}};
+  const std::string expected = bytes_of(reference.load().value());
+  std::vector<std::thread> loaders;
+  std::atomic<int> n_right{0};
+  for (int i = 0; i < 4; ++i) {
+    loaders.emplace_back([&] {
+      const auto weights = place.load();
+      if (weights.ok() && bytes_of(*weights) == expected) ++n_right;
+    });
+  }
+  for (std::thread& loader : loaders) loader.join();
+  EXPECT_EQ(n_right, 4);
+  EXPECT_EQ(place.cached().size(), 1U);
+}
+
+TEST(LoadWeights, SurvivesALoaderKilledHalfway) {
+  const Place place{TinyOptions{}};
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const auto kill_halfway = [](double fraction, const std::string&) {
+      if (fraction > 0.4) ::kill(::getpid(), SIGKILL);
+    };
+    const auto unused = load_weights(place.model, place.options(), kill_halfway);
+    ::_exit(unused.ok() ? 1 : 2);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_FALSE(fs::exists(place.packed()));
+  const auto weights = place.load();
+  ASSERT_TRUE(weights.ok()) << weights.error().message;
+  EXPECT_TRUE(fs::exists(place.packed()));
+}
+
+TEST(DefaultCacheDir, FollowsXdgThenHome) {
+  const char* old_cache = std::getenv("XDG_CACHE_HOME");
+  const std::string kept_cache = old_cache == nullptr ? "" : old_cache;
+  const char* old_home = std::getenv("HOME");
+  const std::string kept_home = old_home == nullptr ? "" : old_home;
+  ::setenv("HOME", "/home/someone", 1);
+  ::setenv("XDG_CACHE_HOME", "/somewhere/cache", 1);
+  EXPECT_EQ(default_cache_dir().value(), "/somewhere/cache/incipit");
+  ::setenv("XDG_CACHE_HOME", "relative", 1);
+  EXPECT_EQ(default_cache_dir().value(), "/home/someone/.cache/incipit");
+  ::unsetenv("XDG_CACHE_HOME");
+  EXPECT_EQ(default_cache_dir().value(), "/home/someone/.cache/incipit");
+  ::unsetenv("HOME");
+  EXPECT_FALSE(default_cache_dir().ok());
+
+  // Without any place to cache in, a model still loads.
+  const Place place{TinyOptions{}};
+  EXPECT_TRUE(load_weights(place.model, {HeadFormat::kInt8, ""}).ok());
+
+  if (!kept_home.empty()) ::setenv("HOME", kept_home.c_str(), 1);
+  if (!kept_cache.empty()) ::setenv("XDG_CACHE_HOME", kept_cache.c_str(), 1);
+}
+
+ModelConfig tiny_shape() {
+  ModelConfig config = synthetic_model_config("llama-3-8b").value();
+  config.hidden = 256;
+  config.ffn = 456;  // ends inside a group of 128
+  config.n_layers = 3;
+  config.n_heads = 4;
+  config.n_kv_heads = 2;
+  config.head_dim = 64;
+  config.vocab = 1003;
+  return config;
+}
+
+TEST(SyntheticWeights, DependOnTheSeedAndNotOnTheThreads) {
+  for (const auto head : {HeadFormat::kInt8, HeadFormat::kF16}) {
+    const auto one = synthetic_weights(tiny_shape(), head, 7, 1);
+    const auto three = synthetic_weights(tiny_shape(), head, 7, 3);
+    const auto other = synthetic_weights(tiny_shape(), head, 8, 3);
+    ASSERT_TRUE(one.ok() && three.ok() && other.ok());
+    EXPECT_EQ(bytes_of(*one), bytes_of(*three));
+    EXPECT_NE(bytes_of(*one), bytes_of(*other));
+  }
+}
+
+// Deviation of W x over the rows for an x of deviation one, and the largest of them.
+double output_size(const kernels::Int4View<CpuTile>& view) {
+  double sum = 0;
+  for (int32_t row = 0; row < view.shape.rows; ++row) {
+    double y = 0;
+    for (int32_t col = 0; col < view.shape.cols; ++col) {
+      const double x = ((row * 31 + col * 17 + col * col * 7) % 257 - 128) / 74.2;
+      y += x * kernels::weight_at(view, row, col);
+    }
+    sum += y * y;
+  }
+  return std::sqrt(sum / view.shape.rows);
+}
+
+TEST(SyntheticWeights, KeepActivationsOfOrderOne) {
+  const ModelConfig config = tiny_shape();
+  const auto weights = synthetic_weights(config, HeadFormat::kInt8, 3, 2);
+  ASSERT_TRUE(weights.ok());
+  const double added = 1 / std::sqrt(2.0 * config.n_layers);
+  for (const auto& layer : weights->layers) {
+    EXPECT_NEAR(output_size(layer.qkv), 1, 0.3);
+    EXPECT_NEAR(output_size(layer.gate_up), 1, 0.3);
+    EXPECT_NEAR(output_size(layer.out), added, 0.3 * added);
+    EXPECT_NEAR(output_size(layer.down), added, 0.3 * added);
+  }
+  double sum = 0;
+  for (int64_t i = 0; i < int64_t{config.vocab} * config.hidden; ++i) {
+    const float value = kernels::half_to_float(weights->embedding[i]);
+    sum += static_cast<double>(value) * value;
+  }
+  EXPECT_NEAR(sum / config.vocab / config.hidden, 1, 0.05);
+}
+
+TEST(SyntheticWeights, HoldNeutralValuesInThePadding) {
+  const auto weights = synthetic_weights(tiny_shape(), HeadFormat::kInt8, 3, 2);
+  ASSERT_TRUE(weights.ok());
+  // What a codec makes of the same numbers is what lies in memory, padding included.
+  for (const auto* view : {&weights->layers[2].gate_up, &weights->layers[2].down}) {
+    std::vector<std::byte> packed(static_cast<size_t>(CpuTile::bytes(view->shape)));
+    kernels::pack<CpuTile>(kernels::unpack<CpuTile>(*view), packed);
+    EXPECT_EQ(std::memcmp(packed.data(), view->data, packed.size()), 0);
+  }
+  const auto& head = weights->head_int8;
+  const kernels::Int8Matrix plain = kernels::unpack<CpuTile>(head);
+  std::vector<std::byte> packed(static_cast<size_t>(kernels::packed_bytes<CpuTile>(head.shape)));
+  kernels::pack<CpuTile>(plain, packed);
+  EXPECT_EQ(std::memcmp(packed.data(), head.data, packed.size()), 0);
+  for (const int8_t q : plain.q) ASSERT_NE(q, -128);
+}
+
+}  // namespace
+}  // namespace incipit::engine
