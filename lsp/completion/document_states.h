@@ -1,0 +1,63 @@
+// DocumentStates: what the context thread remembers of each document between two requests: its
+// syntax tree and its prompt window. Context thread only.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "lsp/completion/prompt_builder.h"
+#include "lsp/document/snapshot.h"
+#include "lsp/syntax/parser.h"
+
+namespace incipit::lsp {
+
+// A place in a document, read: everything that one completion needs to know about it.
+struct Place {
+  DocumentSnapshot document;
+  const Language* language = nullptr;
+  Tree tree;  // null: unknown language, or not parsed in time
+  CursorSite site;
+};
+
+class DocumentStates {
+ public:
+  // How long a request may wait for its tree; then it goes on with text alone.
+  static constexpr std::chrono::milliseconds kParseBudget{100};
+  static constexpr size_t kMaxDocuments = 64;
+
+  explicit DocumentStates(const engine::Engine& engine);
+
+  Place read(const DocumentSnapshot& document, size_t offset, const CancelToken& cancel);
+  Result<Prompt> prompt(const Place& place, int32_t budget_tokens);
+
+  // True when the engine was asked with these very tokens last for this document; notes them.
+  bool repeats_last_prompt(const std::string& uri, const std::vector<engine::TokenId>& tokens);
+
+  // Finishes a tree that was not ready in time, for at most `slice`. False: there is none.
+  bool work_in_background(std::chrono::milliseconds slice);
+  bool has_background_work() const;
+
+  void forget(const std::string& uri);
+
+ private:
+  struct State {
+    const Language* language = nullptr;
+    std::unique_ptr<DocumentParser> parser;
+    std::unique_ptr<PromptBuilder> prompts;
+    std::vector<engine::TokenId> last_prompt;
+    uint64_t last_used = 0;
+  };
+  State& state_of(const DocumentSnapshot& document);
+
+  std::shared_ptr<const engine::Tokenizer> tokenizer_;
+  engine::PromptFormat format_;
+  std::map<std::string, State> states_;  // by URI
+  uint64_t clock_ = 0;
+};
+
+}  // namespace incipit::lsp

@@ -1,0 +1,85 @@
+// PipelineWorker: the context thread's side of the CompletionPipeline. Takes events one at a time,
+// never waits for the engine: a generation is a Flight that later events find by its id.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lsp/completion/document_states.h"
+#include "lsp/completion/explain_stream.h"
+#include "lsp/completion/pipeline_events.h"
+#include "lsp/completion/stop_checks.h"
+#include "lsp/completion/suggestion_cache.h"
+#include "lsp/completion/trigger_policy.h"
+
+namespace incipit::lsp {
+
+class PipelineWorker {
+ public:
+  PipelineWorker(std::shared_ptr<engine::Engine> engine, std::shared_ptr<PipelineInbox> inbox);
+
+  // Until the inbox is closed; then everything that is open is answered as cancelled.
+  void run(const std::atomic<bool>& closing);
+
+ private:
+  struct CompletionFlight {
+    StartEvent start;
+    Place place;
+    StopSite stop_site;
+    StopChecks checks;
+    engine::StreamingDecoder decoder;
+    std::string text;  // generated so far
+    std::chrono::microseconds context_time{0};
+  };
+  struct ExplainFlight {
+    ExplainEvent event;
+    ExplainStream stream;
+    size_t n_tokens = 0;  // already in the stream
+  };
+  struct Flight {
+    std::string uri;
+    CancelToken engine_cancel;
+    std::unique_ptr<CompletionFlight> completion;  // one of the two, or neither: pre-warming
+    std::unique_ptr<ExplainFlight> explain;
+  };
+
+  void handle(PipelineEvent event);
+  void on(StartEvent event);
+  void on(ExplainEvent event);
+  void on(PrewarmEvent event);
+  void on(const ForgetEvent& event);
+  void on(const TokensEvent& event);
+  void on(FinishedEvent event);
+
+  PipelineEvent take_next();
+  bool superseded(const PrewarmEvent& event) const;
+  void start_generation(StartEvent event, Place place, Prompt prompt, PipelineClock::time_point t0);
+  bool answer_from_cache(StartEvent& event, const Place& place);
+  void submit(uint64_t id, engine::GenerateRequest request, bool every_token);
+  void finish(CompletionFlight flight, engine::Generation generation);
+  void finish(ExplainFlight flight, engine::Generation generation);
+  CompletionOutcome outcome_of(CompletionFlight& flight, const engine::Generation& generation);
+  void stream(ExplainFlight& flight, const std::vector<engine::TokenId>& tokens, size_t from,
+              const CancelToken& engine_cancel);
+  void cancel_prewarming(const std::string& uri);
+  void cancel_everything();
+  int32_t prompt_budget(int32_t wanted, int32_t max_tokens) const;
+
+  std::shared_ptr<engine::Engine> engine_;
+  std::shared_ptr<PipelineInbox> inbox_;
+  std::shared_ptr<const engine::Tokenizer> tokenizer_;
+  DocumentStates documents_;
+  SuggestionCache cache_;
+  TriggerPolicy policy_;
+  std::deque<PipelineEvent> ready_;
+  std::map<uint64_t, Flight> flights_;
+  uint64_t next_id_ = 1;
+};
+
+}  // namespace incipit::lsp

@@ -1,0 +1,287 @@
+#include "lsp/completion/postprocess.h"
+
+#include <algorithm>
+
+#include "lsp/completion/bracket_walk.h"
+#include "lsp/syntax/brackets.h"
+
+namespace incipit::lsp {
+namespace {
+
+using std::string_view;
+
+// Fewer characters than this, closers and blanks not counted, are not worth a user's glance …
+constexpr size_t kMinMeaningful = 2;
+// … unless they asked for them.
+constexpr size_t kMinMeaningfulInvoked = 1;
+// An echo of the cursor's line shorter than this may be what the user wants.
+constexpr size_t kMinEcho = 4;
+// Lines of the document that a candidate may run into.
+constexpr size_t kOverlapLines = 6;
+
+// Spellings of control tokens. They cannot come from special tokens (those have no text); a model
+// that writes them out has lost its way, so the text ends there.
+constexpr string_view kSpecialSpellings[] = {"<|begin_of_text|>",
+                                             "<|end_of_text|>",
+                                             "<|start_header_id|>",
+                                             "<|end_header_id|>",
+                                             "<|eot_id|>",
+                                             "<|fim_prefix|>",
+                                             "<|fim_suffix|>",
+                                             "<|fim_middle|>",
+                                             "<|fim_pad|>",
+                                             "<|repo_name|>",
+                                             "<|file_sep|>",
+                                             "<|endoftext|>",
+                                             "<fim_prefix>",
+                                             "<fim_suffix>",
+                                             "<fim_middle>",
+                                             "<PRE>",
+                                             "<SUF>",
+                                             "<MID>",
+                                             "<EOT>"};
+
+void remove_special_spellings(std::string& text) {
+  for (const string_view spelling : kSpecialSpellings) {
+    const size_t at = text.find(spelling);
+    if (at != std::string::npos) text.resize(at);
+  }
+}
+
+// What no editor should be asked to insert ends the text: NUL and other control characters.
+void end_at_control_character(std::string& text) {
+  const auto bad = std::find_if(text.begin(), text.end(), [](char c) {
+    const auto u = static_cast<unsigned char>(c);
+    return (u < 0x20 && c != '\n' && c != '\t') || u == 0x7F;
+  });
+  text.erase(bad, text.end());
+}
+
+// A chat model wraps code in a Markdown fence.
+void remove_fence(std::string& text) {
+  if (!text.starts_with("```")) return;
+  const size_t first_line = text.find('\n');
+  text.erase(0, first_line == std::string::npos ? text.size() : first_line + 1);
+  const size_t close = text.find("\n```");
+  if (close != std::string::npos) text.resize(close);
+}
+
+// Models like to begin with the line that they were to finish.
+void remove_echo(const CursorSite& site, std::string& text) {
+  const string_view written = trim(site.before);
+  if (written.size() < kMinEcho) return;
+  const size_t lead = text.find_first_not_of(" \t");
+  if (lead == std::string::npos || !string_view(text).substr(lead).starts_with(written)) return;
+  size_t end = lead + written.size();
+  // What was typed after the last word ("return ") is there already.
+  const size_t n_blanks = site.before.size() - trim_right(site.before).size();
+  for (size_t i = 0; i < n_blanks && end < text.size() && text[end] == ' '; ++i) ++end;
+  text.erase(0, end);
+}
+
+bool opens_block(string_view line, const Language* language) {
+  const string_view text = trim_right(line);
+  if (text.empty()) return false;
+  const char last = text.back();
+  if (last == '{' || last == '(' || last == '[') return true;
+  if (last == ':') return language == nullptr || language->blocks == BlockStyle::kIndent;
+  const string_view words[] = {"then", "do", "else", "function"};
+  return language != nullptr && language->blocks == BlockStyle::kKeywords &&
+         (text.back() == ')' ? trim(text).find("function") != string_view::npos
+                             : std::any_of(std::begin(words), std::end(words),
+                                           [&](string_view w) { return text.ends_with(w); }));
+}
+
+std::string indent_text(int columns, const IndentStyle& style) {
+  if (!style.tabs) return std::string(static_cast<size_t>(std::max(columns, 0)), ' ');
+  return std::string(static_cast<size_t>(std::max(columns, 0) / style.unit), '\t') +
+         std::string(static_cast<size_t>(std::max(columns, 0) % style.unit), ' ');
+}
+
+// On a blank line the block begins where the cursor is, not on a line below it.
+void remove_leading_lines(const CursorSite& site, std::string& text) {
+  if (!site.blank_before() || text.empty() || text.front() != '\n') return;
+  const size_t first = text.find_first_not_of(" \t\n");
+  if (first == std::string::npos) return;
+  const size_t start = text.rfind('\n', first) + 1;
+  const int cursor = indent_columns(site.before);
+  if (indent_columns(string_view(text).substr(start)) == cursor) text.erase(0, first);
+}
+
+// The cursor stands in the indentation: the first line must end up where the block is, and the
+// lines after it keep their distance to it.
+void fix_first_indent(const CursorSite& site, const Language* language, const IndentStyle& style,
+                      std::string& text) {
+  if (!site.blank_before() || text.empty() || text.front() == '\n') return;
+  const int lead = indent_columns(indent_of(text));
+  if (lead == 0) return;
+  const int cursor = indent_columns(site.before);
+  int wanted = indent_columns(site.previous_line);
+  if (opens_block(site.previous_line, language)) wanted += style.unit;
+  const int surplus = std::min(lead, std::max(0, cursor + lead - std::max(wanted, cursor)));
+  if (surplus == 0) return;
+  std::string result;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const string_view line = string_view(text).substr(at, end - at);
+    const int columns = indent_columns(line);
+    // Later lines were indented for the place where the model thought the first one to be.
+    const bool shifted = at == 0 || columns >= cursor + lead;
+    if (shifted && !is_blank(line)) {
+      result += indent_text(columns - surplus, style);
+      result += line.substr(indent_of(line).size());
+    } else {
+      result += line;
+    }
+    if (end < text.size()) result += '\n';
+    at = end + 1;
+  }
+  text = std::move(result);
+}
+
+// Tabs or spaces, as the file has them. The first line goes on from the cursor.
+void use_indent_style(const IndentStyle& style, std::string& text) {
+  std::string result;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const string_view line = string_view(text).substr(at, end - at);
+    const string_view indent = indent_of(line);
+    const bool foreign = style.tabs ? indent.find("  ") != string_view::npos
+                                    : indent.find('\t') != string_view::npos;
+    if (at > 0 && foreign && !is_blank(line)) {
+      const int tab = style.tabs ? 4 : style.unit;
+      result += indent_text(indent_columns(indent, tab), style);
+      result += line.substr(indent.size());
+    } else {
+      result += line;
+    }
+    if (end < text.size()) result += '\n';
+    at = end + 1;
+  }
+  text = std::move(result);
+}
+
+bool cuts_a_word(string_view text, size_t at) {
+  return at > 0 && at < text.size() && is_identifier(text[at - 1]) && is_identifier(text[at]);
+}
+
+// The rest of the cursor's line stays: what the candidate repeats of it goes.
+void trim_line_overlap(const CursorSite& site, std::string& text) {
+  text.resize(std::min(text.find('\n'), text.size()));
+  const string_view after = trim_right(site.after);
+  const string_view written = trim(after);
+  if (written.size() >= 3) {  // the model wrote the rest of the line, and perhaps more
+    const size_t at = text.find(written);
+    if (at != std::string::npos && !cuts_a_word(text, at)) text.resize(at);
+  }
+  for (size_t n = std::min(after.size(), text.size()); n > 0; --n) {
+    const bool telling = n >= 3 || !is_identifier(after.front());
+    if (telling && text.ends_with(after.substr(0, n)) && !cuts_a_word(text, text.size() - n)) {
+      text.resize(text.size() - n);
+      return;
+    }
+  }
+}
+
+// Whole lines at the end of the candidate that are the document's next lines.
+void trim_lines_overlap(const CursorSite& site, std::string& text) {
+  const auto after = lines_after(site, kOverlapLines);
+  std::vector<size_t> starts{0};
+  for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) starts.push_back(++at);
+  for (size_t n = std::min(after.size(), starts.size()); n > 0; --n) {
+    const size_t first = starts.size() - n;
+    bool same = true;
+    bool telling = false;
+    for (size_t i = 0; i < n && same; ++i) {
+      const size_t start = starts[first + i];
+      std::string line = text.substr(start, text.find('\n', start) - start);
+      if (start == 0) line.insert(0, site.before);
+      same = trim_right(line) == trim_right(after[i]) ||
+             (trim(line) == trim(after[i]) && trim(line).size() >= 8);
+      telling = telling || !is_closers_only(line);
+    }
+    if (same && telling) {
+      text.resize(starts[first] == 0 ? 0 : starts[first] - 1);
+      return;
+    }
+  }
+}
+
+size_t count_meaningful(string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return !is_blank({&c, 1}) && !is_closers_only({&c, 1});
+  }));
+}
+
+std::string with_eol(string_view text, string_view eol) {
+  std::string result;
+  for (const char c : text) {
+    if (c == '\n') {
+      result += eol;
+    } else {
+      result += c;
+    }
+  }
+  return result;
+}
+
+// Closers: those of the tail that the text brings are replaced, surplus ones end the text, and a
+// brace that stays behind a block gets its own line.
+size_t settle_closers(const PostprocessInput& in, const IndentStyle& style, std::string& text) {
+  const string_view tail = in.site.tail == LineTail::kClosers ? in.site.after : string_view{};
+  BracketInput brackets{text, tail, in.unclosed, in.site.open_quote, in.language};
+  BracketWalk walk = walk_brackets(brackets);
+  if (walk.surplus) text.resize(*walk.surplus);
+  if (in.keep_tail && walk.tail_used > 0) {
+    // The closers are there already and must stay: the text ends where it brings the first.
+    brackets = {text, "", "", in.site.open_quote, in.language};
+    walk = walk_brackets(brackets);
+    if (walk.surplus) text.resize(*walk.surplus);
+    while (!text.empty() && is_closers_only(text.substr(text.size() - 1))) text.pop_back();
+    return 0;
+  }
+  // Blanks at the end would be left standing there; before code on the same line they are wanted.
+  if (in.unit != CompletionUnit::kRestOfLine) text = std::string(trim_right(text));
+  const string_view left = trim(tail.substr(walk.tail_used));
+  const bool multi_line = text.find('\n') != std::string::npos;
+  if (multi_line && left.starts_with('}')) {
+    text += '\n' + indent_text(indent_columns(in.site.before), style);
+  }
+  return walk.tail_used;
+}
+
+Postprocessed nothing(std::string why) {
+  return {"", 0, std::move(why)};
+}
+
+}  // namespace
+
+Postprocessed postprocess(const PostprocessInput& in) {
+  std::string text = with_lf(in.candidate);
+  remove_special_spellings(text);
+  end_at_control_character(text);
+  remove_fence(text);
+  if (is_blank(text)) return nothing("the model had nothing to add here");
+  remove_echo(in.site, text);
+
+  const IndentStyle style = indent_style(in.site.text, in.site.offset, in.language);
+  remove_leading_lines(in.site, text);
+  fix_first_indent(in.site, in.language, style, text);
+  use_indent_style(style, text);
+  if (in.unit == CompletionUnit::kRestOfLine) {
+    trim_line_overlap(in.site, text);
+  } else {
+    trim_lines_overlap(in.site, text);
+  }
+  if (is_blank(text)) return nothing("the suggestion only repeated what is already there");
+
+  const size_t tail_used = settle_closers(in, style, text);
+  if (is_blank(text)) return nothing("the suggestion closed brackets that were never opened");
+  const size_t wanted = in.invoked ? kMinMeaningfulInvoked : kMinMeaningful;
+  const size_t meaningful = count_meaningful(text);
+  if (meaningful == 0) return nothing("the suggestion was nothing but closing brackets");
+  if (meaningful < wanted) return nothing("the suggestion was too short to be of use");
+  return {with_eol(text, in.site.eol), tail_used, ""};
+}
+
+}  // namespace incipit::lsp

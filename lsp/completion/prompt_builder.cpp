@@ -1,0 +1,289 @@
+#include "lsp/completion/prompt_builder.h"
+
+#include <algorithm>
+#include <string>
+
+#include "lsp/context/file_header.h"
+
+namespace incipit::lsp {
+namespace {
+
+using engine::TokenId;
+using std::string_view;
+
+// bos, file separator, prefix, suffix, middle.
+constexpr size_t kControlTokens = 5;
+constexpr size_t kMaxPathTokens = 48;
+constexpr size_t kMaxSuffixTokens = 512;
+// Less room than this for the text before the cursor is of no use to any model.
+constexpr size_t kMinPrefixTokens = 16;
+// Code has three to four bytes a token. No more bytes than this a token are ever tokenised, so the
+// work is bounded by the budget, not by the document.
+constexpr size_t kMaxBytesPerToken = 8;
+
+// Shares in percent: of the whole budget for the text after the cursor; of the prefix budget that a
+// fresh window fills (the rest is what the user can type before it moves again), that its header
+// may take, and below which a window that begins too close to the cursor is made anew.
+constexpr size_t kSuffixShare = 20;
+constexpr size_t kFreshShare = 60;
+constexpr size_t kHeaderShare = 15;
+constexpr size_t kTooCloseShare = 25;
+
+bool continues_utf8(string_view text, size_t at) {
+  return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+}
+
+size_t line_start_at_or_after(string_view text, size_t at, size_t limit) {
+  if (at == 0) return 0;
+  const size_t line_end = text.find('\n', at - 1);
+  return line_end < limit ? line_end + 1 : limit;
+}
+
+// Half a statement on the cursor's line can make one error of the whole function around it. The
+// tree without that line; null when there is no need for it.
+Tree without_line(const SyntaxTree& tree, const CursorSite& site) {
+  if (count_errors(tree, {site.line_start, site.line_end}) == 0) return nullptr;
+  auto text = std::make_shared<std::string>(site.text);
+  text->erase(site.line_start, site.line_end - site.line_start);
+  return reparse(tree, std::move(text),
+                 DocumentParser::Clock::now() + std::chrono::milliseconds(50));
+}
+
+}  // namespace
+
+PromptBuilder::Budget PromptBuilder::budget_for(size_t path_tokens, int32_t budget_tokens) const {
+  const size_t total = static_cast<size_t>(std::max(budget_tokens, 0));
+  const size_t fixed = std::min(total, kControlTokens + path_tokens);
+  Budget budget{};
+  if (format_->fim) budget.suffix = std::min(kMaxSuffixTokens, total * kSuffixShare / 100);
+  budget.suffix = std::min(budget.suffix, total - fixed);
+  budget.prefix = total - fixed - budget.suffix;
+  return budget;
+}
+
+std::vector<TokenId> PromptBuilder::path_tokens(string_view path, size_t max_tokens) const {
+  if (!format_->fim || format_->fim->file_separator < 0) return {};
+  for (;;) {
+    std::vector<TokenId> tokens = tokenizer_->encode(std::string(path) + "\n");
+    if (tokens.size() <= max_tokens) return tokens;
+    // The last folders and the name say the most.
+    const size_t slash = path.find_first_of("/\\");
+    if (slash == string_view::npos) return {};
+    path.remove_prefix(slash + 1);
+  }
+}
+
+// Text after the cursor: whole lines where possible, so that the last one is not half a line.
+void PromptBuilder::take_suffix(string_view after, size_t max_tokens, PromptAnchor& anchor) const {
+  size_t size = std::min(after.size(), max_tokens * kMaxBytesPerToken);
+  while (size > 0 && continues_utf8(after, size)) --size;
+  std::vector<TokenId> tokens = tokenizer_->encode(with_lf(after.substr(0, size)));
+  while (tokens.size() > max_tokens || (size < after.size() && after[size - 1] != '\n')) {
+    // Shrink by the surplus first, then to the last line end, unless that costs half of it.
+    size_t smaller = size;
+    if (tokens.size() > max_tokens) smaller = std::min(size - 1, size * max_tokens / tokens.size());
+    while (smaller > 0 && continues_utf8(after, smaller)) --smaller;
+    const size_t line_end = smaller == 0 ? string_view::npos : after.rfind('\n', smaller - 1);
+    const bool at_line = line_end != string_view::npos && line_end + 1 >= smaller / 2;
+    size = at_line ? line_end + 1 : smaller;
+    tokens = tokenizer_->encode(with_lf(after.substr(0, size)));
+    if (!at_line && tokens.size() <= max_tokens) break;
+    if (size == 0) break;
+  }
+  anchor.suffix = std::string(after.substr(0, size));
+  anchor.suffix_to_end = size == after.size();
+  anchor.suffix_tokens = std::move(tokens);
+}
+
+// The first byte to show so that what follows takes at most `max_tokens`: a top-level definition's
+// start if one is near, else a line's, else (one endless line) any character's.
+size_t PromptBuilder::window_start(const CursorSite& site, const SyntaxTree* tree,
+                                   size_t max_tokens) const {
+  const size_t reach = max_tokens * kMaxBytesPerToken;
+  size_t from = site.offset - std::min(site.offset, reach);
+  while (continues_utf8(site.text, from)) ++from;
+  const std::vector<TokenId> tokens =
+      tokenizer_->encode(site.text.substr(from, site.offset - from));
+  if (tokens.size() > max_tokens) {
+    size_t surplus = 0;
+    for (size_t i = 0; i < tokens.size() - max_tokens; ++i) {
+      surplus += tokenizer_->bytes(tokens[i]).size();
+    }
+    from += surplus;
+    while (continues_utf8(site.text, from)) ++from;
+  } else if (from == 0) {
+    return 0;
+  }
+  const size_t half = from + (site.offset - from) / 2;
+  if (tree != nullptr) {
+    const size_t node = top_level_start_in(*tree, {from, half});
+    if (node < half) return node;
+  }
+  const size_t line = line_start_at_or_after(site.text, from, half);
+  return line < half ? line : from;
+}
+
+PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_start,
+                                       const SyntaxTree* tree, Budget budget) const {
+  PromptAnchor anchor;
+  anchor.suffix_start = suffix_start;
+  take_suffix(site.text.substr(suffix_start), budget.suffix, anchor);
+  // All of it while that fits with room to type; otherwise a good part of it.
+  const size_t roomy = budget.prefix - budget.prefix / 10;
+  if (site.offset <= roomy * kMaxBytesPerToken &&
+      tokenizer_->encode(with_lf(site.text.substr(0, site.offset))).size() <= roomy) {
+    return anchor;
+  }
+  anchor.start = window_start(site, tree, budget.prefix * kFreshShare / 100);
+  if (tree != nullptr) {
+    const size_t max_bytes = budget.prefix * kHeaderShare / 100 * 3;
+    const Tree calm = without_line(*tree, site);
+    anchor.header =
+        file_header(calm == nullptr ? *tree : *calm, {anchor.start, site.offset}, max_bytes);
+  }
+  return anchor;
+}
+
+std::vector<TokenId> PromptBuilder::prefix_tokens(const PromptAnchor& anchor,
+                                                  const CursorSite& site) const {
+  return tokenizer_->encode(anchor.header +
+                            with_lf(site.text.substr(anchor.start, site.offset - anchor.start)));
+}
+
+Prompt PromptBuilder::assemble(const std::vector<TokenId>& path, const PromptAnchor& anchor,
+                               const std::vector<TokenId>& prefix) const {
+  Prompt prompt;
+  prompt.window_start = anchor.start;
+  std::vector<TokenId>& out = prompt.tokens;
+  out.reserve(kControlTokens + path.size() + anchor.suffix_tokens.size() + prefix.size());
+  const auto append = [&](const std::vector<TokenId>& tokens) {
+    out.insert(out.end(), tokens.begin(), tokens.end());
+  };
+  if (format_->bos >= 0) out.push_back(format_->bos);
+  if (!format_->fim) {  // left to right: the text before the cursor is all that is shown
+    append(prefix);
+    return prompt;
+  }
+  const engine::FimFormat& fim = *format_->fim;
+  if (fim.file_separator >= 0 && !path.empty()) {
+    out.push_back(fim.file_separator);
+    append(path);
+  }
+  out.push_back(fim.prefix);
+  if (fim.order == engine::FimOrder::kSuffixFirst) {
+    out.push_back(fim.suffix);
+    append(anchor.suffix_tokens);
+    out.push_back(fim.middle);
+    append(prefix);
+  } else {
+    append(prefix);
+    out.push_back(fim.suffix);
+    append(anchor.suffix_tokens);
+    out.push_back(fim.middle);
+  }
+  return prompt;
+}
+
+Result<Prompt> PromptBuilder::build(const CursorSite& site, const Text& text,
+                                    const SyntaxTree* tree, string_view path,
+                                    int32_t budget_tokens) {
+  const size_t max_path = std::min<size_t>(kMaxPathTokens, std::max(budget_tokens, 0) / 8);
+  const std::vector<TokenId> path_part = path_tokens(path, max_path);
+  const Budget budget = budget_for(path_part.size(), budget_tokens);
+  if (budget.prefix < kMinPrefixTokens) {
+    return Error{ErrorCode::kInvalidArgument,
+                 "the prompt budget of " + std::to_string(budget_tokens) +
+                     " tokens leaves no room for the text before the cursor"};
+  }
+  // Closers after the cursor are the editor's: they come and go while the user types, and the
+  // model may write them itself.
+  const size_t suffix_start = site.tail == LineTail::kClosers ? site.line_end : site.offset;
+
+  window_.follow(text);
+  for (PromptAnchor* anchor = window_.find(site.offset, suffix_start); anchor != nullptr;
+       anchor = window_.find(site.offset, suffix_start)) {
+    const bool fits_in_bytes = site.offset - anchor->start <= budget.prefix * kMaxBytesPerToken;
+    const std::vector<TokenId> prefix =
+        fits_in_bytes ? prefix_tokens(*anchor, site) : std::vector<TokenId>();
+    const bool too_close =
+        anchor->start > 0 && prefix.size() < budget.prefix * kTooCloseShare / 100;
+    const bool fits = fits_in_bytes && prefix.size() <= budget.prefix &&
+                      anchor->suffix_tokens.size() <= budget.suffix;
+    if (fits && !too_close) return assemble(path_part, *anchor, prefix);
+    window_.drop(anchor);
+  }
+
+  PromptAnchor& anchor = window_.add(new_anchor(site, suffix_start, tree, budget));
+  std::vector<TokenId> prefix = prefix_tokens(anchor, site);
+  if (prefix.size() > budget.prefix) {
+    // The header came on top of a window that was full already.
+    anchor.header.clear();
+    prefix = prefix_tokens(anchor, site);
+  }
+  if (prefix.size() > budget.prefix) {  // text that takes more tokens cut than whole
+    prefix.erase(prefix.begin(), prefix.end() - static_cast<ptrdiff_t>(budget.prefix));
+  }
+  return assemble(path_part, anchor, prefix);
+}
+
+Result<std::vector<TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
+                                            const engine::PromptFormat& format,
+                                            string_view language, string_view code,
+                                            int32_t budget_tokens) {
+  if (!format.chat) {
+    return Error{ErrorCode::kUnsupported,
+                 "this model has no chat format, so it cannot explain code"};
+  }
+  const engine::ChatFormat& chat = *format.chat;
+  // One pass, so that "{code}" inside of the code stays what it is.
+  const auto fill = [&](string_view part) {
+    std::string result;
+    for (size_t at = 0; at < chat.explain_template.size();) {
+      const string_view rest = string_view(chat.explain_template).substr(at);
+      if (rest.starts_with("{language}")) {
+        result += language;
+        at += string_view("{language}").size();
+      } else if (rest.starts_with("{code}")) {
+        result += part;
+        at += string_view("{code}").size();
+      } else {
+        result += rest.front();
+        ++at;
+      }
+    }
+    return result;
+  };
+  const auto wrap = [&](const std::string& question) {
+    std::vector<TokenId> out;
+    if (format.bos >= 0) out.push_back(format.bos);
+    const auto turn = [&](string_view role, const std::string& content) {
+      out.push_back(chat.start_header);
+      tokenizer.encode_append(role, out);
+      out.push_back(chat.end_header);
+      tokenizer.encode_append("\n\n" + content, out);
+    };
+    turn("user", question);
+    out.push_back(chat.end_of_turn);
+    turn("assistant", "");
+    return out;
+  };
+
+  const size_t budget = static_cast<size_t>(std::max(budget_tokens, 0));
+  const std::string whole = with_lf(trim_right(code));
+  size_t size = std::min(whole.size(), budget * kMaxBytesPerToken);
+  for (;;) {
+    while (size > 0 && continues_utf8(whole, size)) --size;
+    if (size < whole.size() && size > 0) {  // whole lines where there is more than one
+      const size_t line_end = whole.rfind('\n', size - 1);
+      if (line_end != std::string::npos && line_end > size / 2) size = line_end;
+    }
+    std::vector<TokenId> tokens = wrap(fill(trim_right(string_view(whole).substr(0, size))));
+    if (tokens.size() <= budget) return tokens;
+    if (size == 0) {
+      return Error{ErrorCode::kInvalidArgument, "the model's context leaves no room for the code"};
+    }
+    size = std::min(size - 1, size * budget / tokens.size());
+  }
+}
+
+}  // namespace incipit::lsp

@@ -1,0 +1,64 @@
+// PromptBuilder: from a cursor in a document to the tokens that a model is asked with. One per
+// document, on the context thread: it remembers the last prompts' windows so that the next prompt
+// begins with the same tokens (docs/decisions/001-prompt-layout.md).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "engine/config/prompt_format.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "lsp/completion/prompt_window.h"
+#include "lsp/context/cursor_site.h"
+#include "lsp/syntax/parser.h"
+
+namespace incipit::lsp {
+
+struct Prompt {
+  std::vector<engine::TokenId> tokens;
+  size_t window_start = 0;  // first byte of the document that is shown
+};
+
+class PromptBuilder {
+ public:
+  PromptBuilder(const engine::Tokenizer& tokenizer, const engine::PromptFormat& format)
+      : tokenizer_(&tokenizer), format_(&format) {}
+
+  // `site` looks at *text; `tree` is the text's or null. At most `budget_tokens`; an error says why
+  // that is not enough.
+  Result<Prompt> build(const CursorSite& site, const Text& text, const SyntaxTree* tree,
+                       std::string_view path, int32_t budget_tokens);
+
+ private:
+  struct Budget {
+    size_t prefix;  // tokens for the text before the cursor, header included
+    size_t suffix;
+  };
+  Budget budget_for(size_t path_tokens, int32_t budget_tokens) const;
+  std::vector<engine::TokenId> path_tokens(std::string_view path, size_t max_tokens) const;
+  PromptAnchor new_anchor(const CursorSite& site, size_t suffix_start, const SyntaxTree* tree,
+                          Budget budget) const;
+  size_t window_start(const CursorSite& site, const SyntaxTree* tree, size_t max_tokens) const;
+  void take_suffix(std::string_view after, size_t max_tokens, PromptAnchor& anchor) const;
+  std::vector<engine::TokenId> prefix_tokens(const PromptAnchor& anchor,
+                                             const CursorSite& site) const;
+  Prompt assemble(const std::vector<engine::TokenId>& path, const PromptAnchor& anchor,
+                  const std::vector<engine::TokenId>& prefix) const;
+
+  const engine::Tokenizer* tokenizer_;
+  const engine::PromptFormat* format_;
+  PromptWindow window_;
+};
+
+// The question of an explanation: the selection in the model's chat format. Long selections lose
+// their end. Errors: the model has no chat format; the budget holds no code at all.
+Result<std::vector<engine::TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
+                                                    const engine::PromptFormat& format,
+                                                    std::string_view language,
+                                                    std::string_view code, int32_t budget_tokens);
+
+}  // namespace incipit::lsp

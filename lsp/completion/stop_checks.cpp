@@ -1,0 +1,304 @@
+#include "lsp/completion/stop_checks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lsp/syntax/brackets.h"
+#include "lsp/syntax/scope.h"
+
+namespace incipit::lsp {
+namespace {
+
+using std::string_view;
+using Clock = std::chrono::steady_clock;
+
+// A line of fewer characters than this says too little to be called a repetition.
+constexpr size_t kTellingChars = 4;
+// Lines before the cursor that a repetition may reach back into.
+constexpr size_t kLinesBefore = 12;
+
+size_t count_word_chars(string_view text) {
+  return static_cast<size_t>(std::count_if(text.begin(), text.end(), is_identifier));
+}
+
+// else, elif, catch, …: a line that goes on with the statement above it.
+bool continues_statement(string_view line) {
+  constexpr string_view kWords[] = {"else",    "elif",   "elsif", "except", "catch",
+                                    "finally", "elseif", "while", "then",   "do"};
+  const string_view text = trim(line);
+  if (text.empty()) return false;
+  if (is_closer(text.front())) return true;
+  return std::any_of(std::begin(kWords), std::end(kWords), [&](string_view word) {
+    return text.starts_with(word) &&
+           (text.size() == word.size() || !is_identifier(text[word.size()]));
+  });
+}
+
+bool is_block_end_word(string_view line) {
+  const string_view text = trim(line);
+  return text == "end" || text == "fi" || text == "done" || text == "esac" || text == "end)";
+}
+
+std::vector<string_view> split_lines(string_view text) {
+  std::vector<string_view> lines;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+}  // namespace
+
+StopSite stop_site_of(const CursorSite& site, const Language* language, Tree tree, Text text,
+                      int32_t max_lines) {
+  StopSite result;
+  result.unit = site.tail == LineTail::kCode ? CompletionUnit::kRestOfLine
+                : site.blank_before()        ? CompletionUnit::kBlock
+                                             : CompletionUnit::kStatement;
+  result.language = language;
+  result.offset = site.offset;
+  result.line_start = site.line_start;
+  result.before = std::string(site.before);
+  if (site.tail == LineTail::kClosers) result.tail = std::string(site.after);
+  result.next_line = std::string(trim_right(site.next_line));
+  for (const string_view line : lines_before(site, kLinesBefore)) {
+    result.lines_before.emplace_back(trim(line));
+  }
+  result.unclosed = unclosed_brackets(tree.get(), language, site.text, site.offset);
+  result.open_quote = site.open_quote;
+  result.max_lines = max_lines;
+  if (text->size() <= StopChecks::kMaxParsedBytes) result.tree = std::move(tree);
+  result.text = std::move(text);
+  return result;
+}
+
+StopChecks::StopChecks(StopSite site) : site_(std::move(site)) {
+  unit_indent_ = indent_columns(site_.before);
+  // At column 0 of a blank line the first generated line says where the block is.
+  indent_known_ = !site_.before.empty();
+}
+
+const std::optional<Cut>& StopChecks::look(string_view generated) {
+  while (!cut_) {
+    const size_t end = generated.find('\n', next_start_);
+    if (end == string_view::npos) break;
+    const Line line{next_start_, end, next_index_};
+    next_start_ = end + 1;
+    ++next_index_;
+    cut_ = check(generated, line);
+  }
+  return cut_;
+}
+
+Cut StopChecks::finish(string_view generated, bool complete) {
+  look(generated);
+  if (!cut_ && next_start_ <= generated.size()) {
+    // The last line has no '\n'. Half a line is only shown when there is nothing else.
+    if (complete || !has_content_) {
+      cut_ = check(generated, {next_start_, generated.size(), next_index_});
+    } else {
+      cut_ = Cut{next_start_ - 1, "token limit"};
+    }
+  }
+  Cut cut = cut_.value_or(Cut{generated.size(), ""});
+  cut.at = without_new_errors(generated.substr(0, cut.at));
+  return cut;
+}
+
+std::optional<Cut> StopChecks::check(string_view generated, const Line& line) {
+  const string_view text = generated.substr(line.start, line.end - line.start);
+  const size_t before_line = line.start == 0 ? 0 : line.start - 1;
+  if (site_.unit == CompletionUnit::kRestOfLine) return Cut{line.end, "end of the line"};
+  if (line.index >= static_cast<size_t>(std::max(site_.max_lines, 1))) {
+    return Cut{before_line, "line limit"};
+  }
+  if (repeats_next_line(text, line)) return Cut{before_line, "the next line of the document"};
+  if (auto cut = check_repetition(generated, line)) return cut;
+  const bool blank = is_blank(text);
+  if (blank && has_content_ && depth_ == 0) return Cut{before_line, "blank line"};
+  if (auto cut = check_indent(generated, line)) return cut;
+  if (auto cut = check_brackets(generated.substr(0, line.end), line)) return cut;
+  has_content_ = has_content_ || !blank;
+  if (blank && line.index == 0 && site_.unit == CompletionUnit::kStatement) {
+    // Nothing was added to the cursor's line: what follows is a block of its own.
+    site_.unit = CompletionUnit::kBlock;
+    indent_known_ = false;
+  }
+  return check_statement(generated, line);
+}
+
+bool StopChecks::repeats_next_line(string_view line_text, const Line& line) const {
+  const string_view next = site_.next_line;
+  if (trim(next).empty() || is_blank(line_text)) return false;
+  const std::string whole =
+      line.index == 0 ? site_.before + std::string(line_text) : std::string(line_text);
+  if (trim(whole) != trim(next)) return false;
+  // "}" and "end" say nothing: brackets and indentation decide about them.
+  if (is_closers_only(next) || is_block_end_word(next)) return false;
+  return count_word_chars(next) >= kTellingChars || indent_columns(whole) == indent_columns(next);
+}
+
+std::optional<Cut> StopChecks::check_repetition(string_view generated, const Line& line) const {
+  // Everything before the cursor and up to this line, without blank lines, last first.
+  std::vector<std::string> lines;
+  std::vector<size_t> starts;  // where a generated line starts; npos for the document's lines
+  const auto all = split_lines(generated.substr(0, line.end));
+  size_t start = line.end + 1;
+  for (size_t i = all.size(); i-- > 0;) {
+    start -= all[i].size() + 1;
+    const std::string whole = i == 0 ? site_.before + std::string(all[i]) : std::string(all[i]);
+    if (is_blank(whole)) continue;
+    lines.emplace_back(trim(whole));
+    starts.push_back(start);
+  }
+  const size_t n_generated = lines.size();
+  for (const std::string& before : site_.lines_before) {
+    lines.push_back(before);
+    starts.push_back(string_view::npos);
+  }
+  if (n_generated == 0 || is_blank(all.back())) return std::nullopt;
+
+  const auto keep_before = [&](size_t i) {
+    return Cut{starts[i] == 0 ? 0 : starts[i] - 1, "repetition"};
+  };
+  const std::string& newest = lines.front();
+  const size_t telling = count_word_chars(newest);
+  if (telling >= kTellingChars && lines.size() >= 3 && lines[1] == newest && lines[2] == newest) {
+    return keep_before(n_generated >= 3 ? 1 : 0);  // of three generated ones, one is kept
+  }
+  const auto generated_end = lines.begin() + static_cast<ptrdiff_t>(n_generated);
+  if (telling >= 2 * kTellingChars && std::count(lines.begin(), generated_end, newest) >= 3) {
+    return keep_before(0);
+  }
+  // The same two or more lines twice in a row; the first copy may be the document's.
+  for (size_t n = 2; 2 * n <= lines.size() && n <= n_generated; ++n) {
+    size_t word_chars = 0;
+    for (size_t i = 0; i < n; ++i) word_chars += count_word_chars(lines[i]);
+    if (word_chars >= 3 * kTellingChars &&
+        std::equal(lines.begin(), lines.begin() + static_cast<ptrdiff_t>(n),
+                   lines.begin() + static_cast<ptrdiff_t>(n))) {
+      return keep_before(n - 1);
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Cut> StopChecks::check_indent(string_view generated, const Line& line) {
+  const string_view text = generated.substr(line.start, line.end - line.start);
+  if (is_blank(text)) return std::nullopt;
+  const bool closer = is_closer(trim(text).front());  // check_brackets decides about those
+  const int indent =
+      indent_columns(line.index == 0 ? site_.before + std::string(text) : std::string(text));
+  const Cut before{line.start == 0 ? 0 : line.start - 1, "end of the block"};
+  if (!indent_known_) {
+    if (indent < unit_indent_ && !closer) return before;  // leaves the block of the cursor's line
+    unit_indent_ = indent;
+    indent_known_ = true;
+  }
+  if (line.index == 0 || depth_ > 0 || closer) return std::nullopt;
+  if (is_block_end_word(text) && indent <= unit_indent_) {
+    if (ends_keyword_block(generated, line)) return Cut{line.end, "end of the block"};
+    return before;
+  }
+  if (indent < unit_indent_) return before;
+  const bool next_statement = site_.unit == CompletionUnit::kStatement && indent == unit_indent_ &&
+                              !continues_statement(text);
+  if (next_statement) return Cut{line.start - 1, "end of the statement"};
+  return std::nullopt;
+}
+
+bool StopChecks::ends_keyword_block(string_view generated, const Line& line) {
+  if (site_.tree == nullptr) return false;
+  return errors_with(generated.substr(0, line.end)) <
+         errors_with(generated.substr(0, line.start - 1));
+}
+
+BracketWalk StopChecks::walk(string_view candidate) const {
+  return walk_brackets({candidate, site_.tail, site_.unclosed, site_.open_quote, site_.language});
+}
+
+std::optional<Cut> StopChecks::check_brackets(string_view upto, const Line& line) {
+  const BracketWalk seen = walk(upto);
+  depth_ = seen.depth;
+  const string_view text = upto.substr(line.start);
+  if (seen.surplus) {
+    // A line that begins with it goes as a whole.
+    const bool at_line_start = is_blank(upto.substr(line.start, *seen.surplus - line.start));
+    return Cut{at_line_start && line.start > 0 ? line.start - 1 : *seen.surplus,
+               "end of the block"};
+  }
+  // A line that begins with the closer of what held the cursor ends it; `} else {` goes on.
+  const bool begins_with_closer =
+      line.index > 0 && !is_blank(text) && is_closer(trim(text).front()) && seen.depth == 0;
+  const bool closed_outer = seen.closed_outer && *seen.closed_outer > line.start;
+  const size_t tail_size = trim_right(site_.tail).size();
+  const bool closed_tail = tail_size > 0 && seen.tail_used == tail_size;
+  if (begins_with_closer && (closed_outer || closed_tail)) {
+    return Cut{line.end, "end of the block"};
+  }
+  return std::nullopt;
+}
+
+std::optional<Cut> StopChecks::check_statement(string_view generated, const Line& line) {
+  if (site_.unit != CompletionUnit::kStatement || site_.tree == nullptr || depth_ != 0) {
+    return std::nullopt;
+  }
+  const Tree tree = parse_with(generated.substr(0, line.end));
+  if (tree == nullptr) return std::nullopt;
+  const size_t statement_start = site_.line_start + indent_of(site_.before).size();
+  const size_t candidate_end = site_.offset + line.end;
+  if (in_comment(*tree, statement_start + 1)) {
+    return line.index == 0 ? std::optional<Cut>(Cut{line.end, "end of the comment"}) : std::nullopt;
+  }
+  const Span statement = statement_at(*tree, statement_start);
+  const bool ends_here = statement.end > statement.start && statement.end <= candidate_end;
+  if (ends_here && count_errors(*tree, {statement_start, candidate_end}) == 0) {
+    return Cut{line.end, "end of the statement"};
+  }
+  return std::nullopt;
+}
+
+Tree StopChecks::parse_with(string_view candidate) {
+  if (site_.tree == nullptr || parse_time_left_ <= Clock::duration::zero()) return nullptr;
+  const Clock::time_point start = Clock::now();
+  const string_view text = *site_.text;
+  std::string changed;
+  changed.reserve(text.size() + candidate.size());
+  changed.append(text.substr(0, site_.offset));
+  changed.append(candidate);
+  // Closers of the tail that the candidate brings itself are replaced by it.
+  const size_t replaced = walk(candidate).tail_used;
+  changed.append(text.substr(std::min(site_.offset + replaced, text.size())));
+  Tree tree = reparse(*site_.tree, std::make_shared<const std::string>(std::move(changed)),
+                      start + parse_time_left_);
+  parse_time_left_ -= Clock::now() - start;
+  return tree;
+}
+
+int StopChecks::errors_with(string_view candidate) {
+  const Tree tree = parse_with(candidate);
+  // Errors that a candidate causes may show up after it.
+  constexpr size_t kBehind = 2000;
+  return tree == nullptr
+             ? 0
+             : count_errors(*tree, {site_.line_start, site_.offset + candidate.size() + kBehind});
+}
+
+// Takes lines off the end while that leaves fewer errors than the whole candidate brings; a
+// candidate that is wrong from its first line on is left as it is.
+size_t StopChecks::without_new_errors(string_view candidate) {
+  const size_t n_lines = static_cast<size_t>(std::count(candidate.begin(), candidate.end(), '\n'));
+  if (site_.tree == nullptr || n_lines == 0) return candidate.size();
+  const int base = errors_with("");
+  if (errors_with(candidate) <= base) return candidate.size();
+  for (size_t end = candidate.rfind('\n'); end != string_view::npos && end > 0;
+       end = candidate.rfind('\n', end - 1)) {
+    const string_view shorter = candidate.substr(0, end);
+    if (!is_blank(shorter) && errors_with(shorter) <= base) return end;
+  }
+  return candidate.size();
+}
+
+}  // namespace incipit::lsp

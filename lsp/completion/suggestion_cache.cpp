@@ -1,0 +1,60 @@
+#include "lsp/completion/suggestion_cache.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace incipit::lsp {
+namespace {
+
+constexpr size_t kBefore = 1024;
+constexpr size_t kAfter = 256;
+
+// The text typed since `then`, when all that happened is typing at its cursor.
+std::optional<std::string> typed_since(const SuggestionPlace& then, const SuggestionPlace& now) {
+  if (now.offset < then.offset || now.uri != then.uri || now.after_size != then.after_size ||
+      now.after != then.after) {
+    return std::nullopt;
+  }
+  const size_t n_typed = now.offset - then.offset;
+  if (n_typed > now.before.size()) return std::nullopt;
+  const std::string_view before = now.before;
+  const std::string_view old = before.substr(0, before.size() - n_typed);
+  const bool same = std::string_view(then.before).ends_with(old) || old.ends_with(then.before);
+  if (!same || (old.empty() && !then.before.empty())) return std::nullopt;
+  return with_lf(before.substr(before.size() - n_typed));
+}
+
+}  // namespace
+
+SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site) {
+  const size_t start = site.tail == LineTail::kClosers ? site.line_end : site.offset;
+  const size_t from = site.offset - std::min(site.offset, kBefore);
+  return {std::string(uri), std::string(site.text.substr(from, site.offset - from)), site.offset,
+          std::string(site.text.substr(start, kAfter)), site.text.size() - start};
+}
+
+void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion) {
+  entries_.push_front({std::move(place), std::move(suggestion)});
+  if (entries_.size() > capacity_) entries_.pop_back();
+}
+
+std::optional<Suggestion> SuggestionCache::find(const SuggestionPlace& place) {
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    const auto typed = typed_since(it->place, place);
+    if (!typed || !it->suggestion.candidate.starts_with(*typed) ||
+        typed->size() == it->suggestion.candidate.size()) {
+      continue;
+    }
+    Suggestion rest = it->suggestion;
+    rest.candidate.erase(0, typed->size());
+    entries_.splice(entries_.begin(), entries_, it);
+    return rest;
+  }
+  return std::nullopt;
+}
+
+void SuggestionCache::forget(std::string_view uri) {
+  entries_.remove_if([&](const Entry& entry) { return entry.place.uri == uri; });
+}
+
+}  // namespace incipit::lsp

@@ -1,0 +1,53 @@
+// SuggestionCache: what was suggested a moment ago and is being typed now needs no model. Owned by
+// the pipeline's context thread.
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lsp/completion/stop_checks.h"
+
+namespace incipit::lsp {
+
+// A place in a document, known by the text right around it: what lies further away may change
+// without making a suggestion wrong.
+struct SuggestionPlace {
+  std::string uri;
+  std::string before;     // the last bytes before the cursor
+  size_t offset = 0;      // of the cursor
+  std::string after;      // the first bytes after it; closers on the cursor's line left out
+  size_t after_size = 0;  // bytes from there to the end of the document
+};
+
+SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site);
+
+struct Suggestion {
+  std::string candidate;  // as cut by the stop checks, "\n" line ends, before postprocess
+  CompletionUnit unit = CompletionUnit::kBlock;
+};
+
+class SuggestionCache {
+ public:
+  explicit SuggestionCache(size_t capacity = 64) : capacity_(capacity) {}
+
+  void remember(SuggestionPlace place, Suggestion suggestion);
+
+  // What is left of a remembered suggestion when the user has typed its beginning since; the
+  // longest that fits. Nothing when it has been typed to its end.
+  std::optional<Suggestion> find(const SuggestionPlace& place);
+
+  void forget(std::string_view uri);
+
+ private:
+  struct Entry {
+    SuggestionPlace place;
+    Suggestion suggestion;
+  };
+  const size_t capacity_;
+  std::list<Entry> entries_;  // newest first
+};
+
+}  // namespace incipit::lsp

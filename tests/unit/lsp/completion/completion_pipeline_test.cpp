@@ -1,0 +1,368 @@
+#include "lsp/completion/completion_pipeline.h"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/support/fake_engine.h"
+#include "tests/support/marked_text.h"
+#include "tests/support/pocket_tokenizer.h"
+
+namespace incipit::lsp {
+namespace {
+
+using test::FakeEngine;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::shared_ptr<FakeEngine> make_engine(FakeEngine::Mode mode) {
+  FakeEngine::Options options;
+  options.mode = mode;
+  options.tokenizer = test::pocket_tokenizer();
+  options.info.name = "pocket";
+  options.info.context_tokens = 2048;
+  options.info.prompt = test::pocket_format();
+  return std::make_shared<FakeEngine>(options);
+}
+
+CompletionRequest request_at(std::string_view marked, std::string language = "python",
+                             std::string path = "src/a.py") {
+  const test::MarkedText parsed = test::parse_marked(marked);
+  CompletionRequest request;
+  request.document.uri = "file:///" + path;
+  request.document.path = std::move(path);
+  request.document.language_id = std::move(language);
+  request.document.text = std::make_shared<const std::string>(parsed.text);
+  request.offset = parsed.cursor;
+  return request;
+}
+
+// Starts and waits. The promise makes a second call of `done` throw.
+std::future<CompletionOutcome> start(CompletionPipeline& pipeline, CompletionRequest request) {
+  auto promise = std::make_shared<std::promise<CompletionOutcome>>();
+  std::future<CompletionOutcome> future = promise->get_future();
+  pipeline.start(std::move(request),
+                 [promise](CompletionOutcome outcome) { promise->set_value(std::move(outcome)); });
+  return future;
+}
+
+// The test plays a manual engine until there is an answer.
+template <class T>
+T play(FakeEngine& engine, std::future<T> answer) {
+  while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    engine.step();
+    std::this_thread::yield();
+  }
+  return answer.get();
+}
+
+std::string result_of(const CompletionRequest& request, const CompletionOutcome& outcome) {
+  if (outcome.items.empty()) return "(nothing: " + outcome.why_empty + ")";
+  const CompletionItem& item = outcome.items.front();
+  std::string text = *request.document.text;
+  return text.replace(item.replace_start, item.replace_end - item.replace_start, item.insert_text);
+}
+
+constexpr std::string_view kAdd = "def add(a, b):\n    return $0\n\n\nprint(add(1, 2))\n";
+
+TEST(CompletionPipeline, InsertsWhatTheModelWrote) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("a + b\n\n\nprint(");
+  CompletionPipeline pipeline(engine);
+  const CompletionRequest request = request_at(kAdd);
+  const CompletionOutcome outcome = start(pipeline, request).get();
+  EXPECT_EQ(result_of(request, outcome),
+            "def add(a, b):\n    return a + b\n\n\nprint(add(1, 2))\n");
+  EXPECT_THAT(outcome.why_empty, IsEmpty());
+  EXPECT_EQ(outcome.timings.finish, "end of the statement");
+}
+
+TEST(CompletionPipeline, AsksWithThePromptOfTheModelAndStopsItAtTheEndOfTheStatement) {
+  auto engine = make_engine(FakeEngine::Mode::kManual);
+  engine->reply_with_text("a + b\n    x = 1\n    y = 2\n    z = 3\n    u = 4\n    v = 5\n");
+  CompletionPipeline pipeline(engine);
+  std::future<CompletionOutcome> outcome = start(pipeline, request_at(kAdd));
+  engine->wait_for_requests(1);
+  const engine::GenerateRequest asked = engine->requests().front();
+  EXPECT_EQ(asked.priority, engine::Priority::kInteractive);
+  EXPECT_EQ(asked.prompt.front(), test::pocket_format().bos);
+  EXPECT_EQ(asked.stop.stop_tokens, test::pocket_format().stop);
+  EXPECT_EQ(play(*engine, std::move(outcome)).items.at(0).insert_text, "a + b");
+}
+
+TEST(CompletionPipeline, TheCutDoesNotDependOnWhenTheEngineStops) {
+  const std::string answer = "a + b\n    x = 1\n    y = 2\n";
+  std::vector<std::string> texts;
+  for (const auto mode : {FakeEngine::Mode::kImmediate, FakeEngine::Mode::kThread}) {
+    auto engine = make_engine(mode);
+    engine->reply_with_text(answer);
+    CompletionPipeline pipeline(engine);
+    texts.push_back(start(pipeline, request_at(kAdd)).get().items.at(0).insert_text);
+  }
+  EXPECT_EQ(texts, std::vector<std::string>(2, "a + b"));
+}
+
+TEST(CompletionPipeline, AnswersACancelledRequestAndStopsTheEngine) {
+  auto engine = make_engine(FakeEngine::Mode::kManual);
+  engine->reply_with_text("a + b");
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at(kAdd);
+  const CancelToken cancel = request.cancel;
+  std::future<CompletionOutcome> outcome = start(pipeline, std::move(request));
+  engine->wait_for_requests(1);
+  cancel.cancel();
+  EXPECT_TRUE(engine->requests().front().cancel.cancelled());
+  const CompletionOutcome got = play(*engine, std::move(outcome));
+  EXPECT_TRUE(got.cancelled);
+  EXPECT_THAT(got.items, IsEmpty());
+  EXPECT_EQ(got.why_empty, "cancelled");
+}
+
+TEST(CompletionPipeline, NeverAsksForARequestThatWasCancelledBefore) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at(kAdd);
+  request.cancel.cancel();
+  EXPECT_TRUE(start(pipeline, request).get().cancelled);
+  EXPECT_EQ(engine->n_requests(), 0U);
+}
+
+TEST(CompletionPipeline, AnswersEverythingWhenItIsDestroyed) {
+  auto engine = make_engine(FakeEngine::Mode::kManual);
+  std::vector<std::future<CompletionOutcome>> outcomes;
+  std::promise<ExplainOutcome> explained;
+  {
+    CompletionPipeline pipeline(engine);
+    for (int i = 0; i < 20; ++i) outcomes.push_back(start(pipeline, request_at(kAdd)));
+    ExplainRequest explain;
+    explain.document = request_at(kAdd).document;
+    explain.end = explain.document.text->size();
+    pipeline.explain(explain, {}, [&](ExplainOutcome outcome) { explained.set_value(outcome); });
+    pipeline.prewarm(explain.document, 0);
+    engine->wait_for_requests(1);
+  }
+  for (auto& outcome : outcomes) EXPECT_TRUE(outcome.get().cancelled);
+  EXPECT_TRUE(explained.get_future().get().cancelled);
+  for (const auto& request : engine->requests()) EXPECT_TRUE(request.cancel.cancelled());
+  engine->run();  // late callbacks find nobody
+}
+
+TEST(CompletionPipeline, SaysWhyAFailedEngineGaveNothing) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->fail_with({ErrorCode::kOutOfMemory, "no free page"});
+  CompletionPipeline pipeline(engine);
+  const CompletionOutcome outcome = start(pipeline, request_at(kAdd)).get();
+  EXPECT_FALSE(outcome.cancelled);
+  EXPECT_EQ(outcome.why_empty, "the engine could not answer: no free page");
+}
+
+TEST(CompletionPipeline, NeverShowsASecretFileToTheModel) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at("API_KEY=$0\n", "properties", ".env");
+  request.invoked = true;
+  EXPECT_THAT(start(pipeline, request).get().why_empty, HasSubstr("secrets"));
+  std::promise<ExplainOutcome> explained;
+  ExplainRequest explain;
+  explain.document = request.document;
+  explain.end = 5;
+  pipeline.explain(explain, {}, [&](ExplainOutcome outcome) { explained.set_value(outcome); });
+  EXPECT_THAT(explained.get_future().get().error.value().message, HasSubstr("secrets"));
+  pipeline.prewarm(request.document, 0);
+  start(pipeline, request).get();  // the pre-warming before it has been looked at
+  EXPECT_EQ(engine->n_requests(), 0U);
+}
+
+TEST(CompletionPipeline, DoesNotAskInTheMiddleOfAWord) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  CompletionPipeline pipeline(engine);
+  const CompletionOutcome outcome = start(pipeline, request_at("pri$0nt(1)\n")).get();
+  EXPECT_THAT(outcome.why_empty, HasSubstr("word"));
+  EXPECT_EQ(engine->n_requests(), 0U);
+}
+
+TEST(CompletionPipeline, GoesOnWithASuggestionThatIsBeingTyped) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("first_value + second_value\n");
+  CompletionPipeline pipeline(engine);
+  start(pipeline, request_at("def f():\n    return $0\n")).get();
+  const CompletionOutcome typed =
+      start(pipeline, request_at("def f():\n    return first_v$0\n")).get();
+  EXPECT_EQ(typed.items.at(0).insert_text, "alue + second_value");
+  EXPECT_EQ(typed.timings.finish, "typed through");
+  EXPECT_EQ(engine->n_requests(), 1U);
+  // Something else was typed: the model is asked.
+  start(pipeline, request_at("def f():\n    return x$0\n")).get();
+  EXPECT_EQ(engine->n_requests(), 2U);
+}
+
+TEST(CompletionPipeline, ForgetsASuggestionWithItsDocument) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("first_value\n");
+  CompletionPipeline pipeline(engine);
+  const CompletionRequest request = request_at("def f():\n    return $0\n");
+  start(pipeline, request).get();
+  pipeline.forget(request.document.uri);
+  start(pipeline, request).get();
+  EXPECT_EQ(engine->n_requests(), 2U);
+}
+
+TEST(CompletionPipeline, ExtendsTheSelectedEntryOfTheEditorsList) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("(items)\n");
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at("total = su$0\n");
+  request.selected_text = "sum";
+  request.selected_start = 8;
+  const CompletionOutcome outcome = start(pipeline, request).get();
+  EXPECT_EQ(result_of(request, outcome), "total = sum(items)\n");
+  EXPECT_EQ(outcome.items.at(0).replace_start, 8U);
+  EXPECT_EQ(outcome.items.at(0).replace_end, request.offset);
+}
+
+TEST(CompletionPipeline, BringsAnOffsetOutsideOfTheTextBackInside) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("x = 12\n");
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at("import os\n$0");
+  request.offset = 1000;
+  EXPECT_EQ(result_of(request, start(pipeline, request).get()), "import os\nx = 12");
+}
+
+TEST(CompletionPipeline, PrewarmsWithoutGeneratingAndOnlyTheNewestPlace) {
+  auto engine = make_engine(FakeEngine::Mode::kManual);
+  CompletionPipeline pipeline(engine);
+  const CompletionRequest first = request_at("import os\nx = $0\n");
+  pipeline.prewarm(first.document, first.offset);
+  engine->wait_for_requests(1);
+  EXPECT_EQ(engine->requests()[0].stop.max_new_tokens, 0);
+  EXPECT_EQ(engine->requests()[0].priority, engine::Priority::kPrewarm);
+  const CompletionRequest second = request_at("import os\nx = os.path$0\n");
+  pipeline.prewarm(second.document, second.offset);
+  engine->wait_for_requests(2);
+  EXPECT_TRUE(engine->requests()[0].cancel.cancelled());
+  EXPECT_FALSE(engine->requests()[1].cancel.cancelled());
+  engine->run();
+}
+
+TEST(CompletionPipeline, ACompletionTakesThePlaceOfItsPrewarming) {
+  auto engine = make_engine(FakeEngine::Mode::kManual);
+  CompletionPipeline pipeline(engine);
+  const CompletionRequest request = request_at("import os\nx = $0\n");
+  pipeline.prewarm(request.document, request.offset);
+  engine->wait_for_requests(1);
+  std::future<CompletionOutcome> outcome = start(pipeline, request);
+  engine->wait_for_requests(2);
+  EXPECT_TRUE(engine->requests()[0].cancel.cancelled());
+  EXPECT_EQ(engine->requests()[0].prompt, engine->requests()[1].prompt);
+  play(*engine, std::move(outcome));
+}
+
+TEST(CompletionPipeline, SaysSoWhenTheBudgetLeavesNoRoom) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at(kAdd);
+  request.options.context_tokens = 8;
+  EXPECT_THAT(start(pipeline, request).get().why_empty, HasSubstr("budget of 8 tokens"));
+}
+
+struct Explained {
+  std::string streamed;
+  ExplainOutcome outcome;
+};
+
+Explained explain(CompletionPipeline& pipeline, ExplainRequest request) {
+  Explained result;
+  std::promise<void> done;
+  pipeline.explain(
+      std::move(request), [&](std::string_view piece) { result.streamed += piece; },
+      [&](ExplainOutcome outcome) {
+        result.outcome = std::move(outcome);
+        done.set_value();
+      });
+  done.get_future().get();
+  return result;
+}
+
+ExplainRequest explain_of(std::string text) {
+  ExplainRequest request;
+  request.document = request_at("$0").document;
+  request.document.text = std::make_shared<const std::string>(std::move(text));
+  request.end = request.document.text->size();
+  return request;
+}
+
+TEST(CompletionPipeline, StreamsAnExplanationPieceByPiece) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("\nReturn the sum of é and 漢.");
+  CompletionPipeline pipeline(engine);
+  const Explained got = explain(pipeline, explain_of("def f(a):\n    return a\n"));
+  EXPECT_EQ(got.outcome.text, "Return the sum of é and 漢.");
+  EXPECT_EQ(got.streamed, got.outcome.text);
+  EXPECT_EQ(engine->requests()[0].priority, engine::Priority::kBackground);
+}
+
+TEST(CompletionPipeline, StopsAnExplanationThatRepeatsItself) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  std::string answer = "It adds numbers.";
+  for (int i = 0; i < 20; ++i) answer += " And then it does it again.";
+  engine->reply_with_text(answer);
+  CompletionPipeline pipeline(engine);
+  ExplainRequest request = explain_of("x = 1\n");
+  request.max_tokens = 500;
+  const Explained got = explain(pipeline, request);
+  EXPECT_EQ(got.outcome.text, "It adds numbers. And then it does it again.");
+  EXPECT_FALSE(got.outcome.cancelled);
+}
+
+TEST(CompletionPipeline, CancelsAnExplanation) {
+  auto engine = make_engine(FakeEngine::Mode::kManual);
+  engine->reply_with_text("Return something that takes a while to say.");
+  CompletionPipeline pipeline(engine);
+  const ExplainRequest request = explain_of("x = 1\n");
+  std::promise<ExplainOutcome> done;
+  pipeline.explain(request, {}, [&](ExplainOutcome outcome) { done.set_value(outcome); });
+  engine->wait_for_requests(1);
+  request.cancel.cancel();
+  EXPECT_TRUE(play(*engine, done.get_future()).cancelled);
+}
+
+TEST(CompletionPipeline, RefusesToExplainNothing) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  CompletionPipeline pipeline(engine);
+  const Explained got = explain(pipeline, explain_of("  \n\n"));
+  EXPECT_THAT(got.outcome.error.value().message, HasSubstr("no code"));
+}
+
+TEST(CompletionPipeline, ManyRequestsFromManyThreadsAreEachAnsweredOnce) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("a + b\n");
+  CompletionPipeline pipeline(engine);
+  std::vector<std::thread> threads;
+  std::vector<std::future<CompletionOutcome>> outcomes(64);
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 16; ++i) {
+        CompletionRequest request = request_at(kAdd);
+        request.document.uri += std::to_string(t * 16 + i);
+        const CancelToken cancel = request.cancel;
+        pipeline.prewarm(request.document, request.offset);
+        outcomes[static_cast<size_t>(t * 16 + i)] = start(pipeline, std::move(request));
+        if (i % 3 == 0) cancel.cancel();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (auto& outcome : outcomes) {
+    const CompletionOutcome got = outcome.get();
+    EXPECT_TRUE(got.cancelled || got.items.size() == 1) << got.why_empty;
+  }
+}
+
+}  // namespace
+}  // namespace incipit::lsp
