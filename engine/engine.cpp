@@ -100,12 +100,12 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
   report(0, "finding the model");
   ASSIGN_OR_RETURN(const std::filesystem::path directory, find_model(options.model));
   const LoadOptions load_options{options.head_format, options.cache_dir};
-  ASSIGN_OR_RETURN(auto weights,
-                   load_weights(directory, load_options,
-                                [&](double fraction, const std::string& what) {
-                                  report(kWeightsShare * fraction, what);
-                                },
-                                cancel));
+  ASSIGN_OR_RETURN(auto weights, load_weights(
+                                     directory, load_options,
+                                     [&](double fraction, const std::string& what) {
+                                       report(kWeightsShare * fraction, what);
+                                     },
+                                     cancel));
   TRY(check_cancel(cancel));
   const ModelConfig config = weights.config;
   ASSIGN_OR_RETURN(const int32_t context_tokens, choose_context(options, config));
@@ -121,8 +121,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
                               .context_tokens = context_tokens,
                               .max_rows = options.max_batch + options.prefill_chunk,
                               .max_sequences = options.max_batch};
-  ASSIGN_OR_RETURN(auto model, create_cpu_model(std::move(weights), limits,
-                                                {options.n_threads, options.isa}));
+  ASSIGN_OR_RETURN(auto model,
+                   create_cpu_model(std::move(weights), limits, {options.n_threads, options.isa}));
   TRY(check_cancel(cancel));
 
   ModelInfo info;

@@ -30,12 +30,12 @@ struct Activations {
   int32_t* page_tables = nullptr;      // [max_sequences, max_pages], filled with the step's stride
   int32_t* logit_rows = nullptr;       // [max_logit_rows]
   // Values.
-  float* x = nullptr;                         // [max_rows, hidden], the residual stream
-  float* q = nullptr;                         // [max_rows, n_heads * head_dim]
-  float* attention = nullptr;                 // [max_rows, n_heads * head_dim]
-  float* normed = nullptr;                    // [max_logit_rows, hidden]
-  float* logits = nullptr;                    // [max_logit_rows, vocab]
-  kernels::Candidate* candidates = nullptr;   // [max_logit_rows, n_candidates]
+  float* x = nullptr;                        // [max_rows, hidden], the residual stream
+  float* q = nullptr;                        // [max_rows, n_heads * head_dim]
+  float* attention = nullptr;                // [max_rows, n_heads * head_dim]
+  float* normed = nullptr;                   // [max_logit_rows, hidden]
+  float* logits = nullptr;                   // [max_logit_rows, vocab]
+  kernels::Candidate* candidates = nullptr;  // [max_logit_rows, n_candidates]
   int32_t n_candidates = 0;
 
   static Result<Activations> create(const ModelConfig& config, const StepCapacity& capacity) {

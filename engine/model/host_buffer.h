@@ -1,5 +1,6 @@
-// HostBuffer: zeroed memory of the host, page aligned, given back when it goes. The operating system
-// provides the pages when they are first touched. Owned by the parts of a CPU model; any thread.
+// HostBuffer: zeroed memory of the host, page aligned, given back when it goes. The operating
+// system provides the pages when they are first touched. Owned by the parts of a CPU model; any
+// thread.
 #pragma once
 
 #include <sys/mman.h>
@@ -16,8 +17,8 @@ class HostBuffer {
  public:
   static Result<HostBuffer> allocate(int64_t size_bytes) {
     const auto size = static_cast<size_t>(size_bytes);
-    void* memory =
-        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (size_bytes <= 0 || memory == MAP_FAILED)
       return Error{ErrorCode::kOutOfMemory,
                    "memory: the system does not give " + std::to_string(size_bytes) + " bytes"};

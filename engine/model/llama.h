@@ -39,9 +39,9 @@ class LlamaModel final : public Model {
     ASSIGN_OR_RETURN(auto rope, Buffer::allocate(2 * table_bytes));
     backend->upload(rope.data(), tables.cos.data(), table_bytes);
     backend->upload(rope.data() + table_bytes, tables.sin.data(), table_bytes);
-    return std::unique_ptr<Model>(new LlamaModel(
-        std::move(backend), std::move(weights), std::move(kv), std::move(activations),
-        std::move(rope), context_tokens, capacity));
+    return std::unique_ptr<Model>(new LlamaModel(std::move(backend), std::move(weights),
+                                                 std::move(kv), std::move(activations),
+                                                 std::move(rope), context_tokens, capacity));
   }
 
   const ModelConfig& config() const override { return weights_.config; }
@@ -216,9 +216,9 @@ class LlamaModel final : public Model {
     top.logits = a_.logits;
     top.out = a_.candidates;
     backend_->top_candidates(top);
-    backend_->download(host_candidates_.data(), a_.candidates,
-                       int64_t{n_logit_rows_} * a_.n_candidates *
-                           static_cast<int64_t>(sizeof(Candidate)));
+    backend_->download(
+        host_candidates_.data(), a_.candidates,
+        int64_t{n_logit_rows_} * a_.n_candidates * static_cast<int64_t>(sizeof(Candidate)));
   }
 
   // Tests look at the values between the steps.

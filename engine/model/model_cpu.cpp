@@ -19,9 +19,8 @@ Result<kernels::Isa> choose_isa(const std::string& name) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("isa: want scalar, avx2 or avx512, found \"{}\"", name)};
   if (!kernels::isa_supported(*isa))
-    return Error{ErrorCode::kUnsupported,
-                 fmt::format("isa: this machine has no {}; its best is {}", name,
-                             kernels::name_of(kernels::best_isa()))};
+    return Error{ErrorCode::kUnsupported, fmt::format("isa: this machine has no {}; its best is {}",
+                                                      name, kernels::name_of(kernels::best_isa()))};
   return *isa;
 }
 
@@ -37,8 +36,7 @@ Result<std::unique_ptr<Model>> create_cpu_model(Weights<kernels::CpuTile> weight
       .max_sequences = limits.max_sequences,
       .max_pages = pages_for(limits.context_tokens)};
   try {
-    auto backend =
-        std::make_unique<CpuBackend>(isa, options.n_threads, weights.config, capacity);
+    auto backend = std::make_unique<CpuBackend>(isa, options.n_threads, weights.config, capacity);
     return LlamaModel<CpuBackend>::create(std::move(backend), std::move(weights), limits.n_pages,
                                           limits.context_tokens, capacity);
   } catch (const std::bad_alloc&) {

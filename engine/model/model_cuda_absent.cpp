@@ -2,8 +2,8 @@
 
 namespace incipit::engine {
 
-Result<std::unique_ptr<Model>> create_cuda_model(const std::filesystem::path&,
-                                                 const EngineOptions&, const ModelLimits&) {
+Result<std::unique_ptr<Model>> create_cuda_model(const std::filesystem::path&, const EngineOptions&,
+                                                 const ModelLimits&) {
   return Error{ErrorCode::kUnsupported, "this build has no CUDA backend"};
 }
 
