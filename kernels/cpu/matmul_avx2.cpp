@@ -52,9 +52,11 @@ inline __attribute__((always_inline)) void sum_int4_group(__m256i* sums, const u
   const __m256i nibble = _mm256_set1_epi8(0x0f);
   const __m256i weight_of_hi = _mm256_set1_epi16(128);
   const __m256i weight_of_lo = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
   for (int r = 0; r < kBlockRows; ++r) sums[r] = _mm256_setzero_si256();
   for (int32_t c = 0; c < n_chunks; ++c, lines += kChunkLineBytes, x += chunk_stride) {
     ShortSums<kBlockRows> shorts;
+#pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) shorts.hi[r] = shorts.lo[r] = _mm256_setzero_si256();
 #pragma GCC unroll 4
     for (int pair = 0; pair < 4; ++pair) {
@@ -62,6 +64,7 @@ inline __attribute__((always_inline)) void sum_int4_group(__m256i* sums, const u
       add_quad(shorts, _mm256_and_si256(w, nibble), x, 2 * pair);
       add_quad(shorts, _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble), x, 2 * pair + 1);
     }
+#pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) {
       const __m256i planes = _mm256_add_epi32(_mm256_madd_epi16(shorts.hi[r], weight_of_hi),
                                               _mm256_madd_epi16(shorts.lo[r], weight_of_lo));
@@ -77,6 +80,7 @@ inline __attribute__((always_inline)) void sum_int8_group(__m256i* sums, const u
                                                           const int8_t* x, int64_t chunk_stride) {
   const __m256i weight_of_hi = _mm256_set1_epi16(128);
   const __m256i weight_of_lo = _mm256_set1_epi16(1);
+#pragma GCC unroll 8
   for (int r = 0; r < kBlockRows; ++r) sums[r] = _mm256_setzero_si256();
   for (int32_t c = 0; c < kInt8HeadGroup / kQuantChunk; ++c, lines += 1024, x += chunk_stride) {
     for (int quad = 0; quad < 8; ++quad) {
@@ -84,6 +88,7 @@ inline __attribute__((always_inline)) void sum_int8_group(__m256i* sums, const u
           _mm256_load_si256(reinterpret_cast<const __m256i*>(lines + quad * 128));
       const __m256i q = _mm256_xor_si256(biased, _mm256_set1_epi8(-128));
       const __m256i magnitude = _mm256_abs_epi8(q);
+#pragma GCC unroll 8
       for (int r = 0; r < kBlockRows; ++r) {
         const int8_t* line = x + r * 2 * kQuantChunk + quad * 4;
         const __m256i hi =
@@ -125,6 +130,7 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
   }
   for (int32_t group = 0; group < p.x.n_groups; ++group) {
     const uint8_t* scales = record + quant_bytes;
+#pragma GCC unroll 8
     for (int o = 0; o < kOctets; ++o) {
       __m256i sums[kBlockRows];
       sum_int4_group<kBlockRows>(sums, record + o * 32, x, chunk_stride, n_chunks);
@@ -135,6 +141,7 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
         zero = _mm256_cvtepu8_epi32(_mm_loadl_epi64(
             reinterpret_cast<const __m128i*>(scales + CpuTile::kScaleBytes + o * 8)));
       }
+#pragma GCC unroll 8
       for (int r = 0; r < kBlockRows; ++r) {
         const __m256i minus = _mm256_mullo_epi32(zero, _mm256_set1_epi32(x_sums[r]));
         const __m256 sum = _mm256_cvtepi32_ps(_mm256_sub_epi32(sums[r], minus));
@@ -148,10 +155,12 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
     x_sums += p.x.n_rows;
   }
 
+#pragma GCC unroll 8
   for (int o = 0; o < kOctets; ++o) {
     const int64_t first = tile * kRows + o * 8;
     if (first >= s.rows) break;
     const __m256i mask = lanes_below(s.rows - first);
+#pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) {
       float* y = p.y + (row0 + r) * p.y_stride + first;
       __m256 value = acc[o][r];
@@ -176,9 +185,11 @@ void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0) {
     for (__m256& lanes : octet) lanes = _mm256_setzero_ps();
   }
   for (int32_t group = 0; group < p.x.n_groups; ++group) {
+#pragma GCC unroll 8
     for (int o = 0; o < kOctets; ++o) {
       __m256i sums[kBlockRows];
       sum_int8_group<kBlockRows>(sums, lines + o * 32, x, chunk_stride);
+#pragma GCC unroll 8
       for (int r = 0; r < kBlockRows; ++r) {
         acc[o][r] =
             _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[r]), _mm256_set1_ps(x_scales[r]), acc[o][r]);
@@ -189,11 +200,13 @@ void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0) {
     x_scales += p.x.n_rows;
   }
 
+#pragma GCC unroll 8
   for (int o = 0; o < kOctets; ++o) {
     const int64_t first = tile * kRows + o * 8;
     if (first >= p.w.shape.rows) break;
     const __m256i mask = lanes_below(p.w.shape.rows - first);
     const __m256 scale = _mm256_load_ps(scales + o * 8);
+#pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) {
       _mm256_maskstore_ps(p.y + (row0 + r) * p.y_stride + first, mask,
                           _mm256_mul_ps(acc[o][r], scale));
@@ -258,21 +271,25 @@ inline __attribute__((always_inline)) void f16_block(const F16MatmulParams& p, i
   const uint16_t* w = p.w + out * p.cols;
   const float* x = p.x + row * p.x_stride;
   __m256 acc[kOuts][2];
+#pragma GCC unroll 8
   for (int o = 0; o < kOuts; ++o) acc[o][0] = acc[o][1] = _mm256_setzero_ps();
   int32_t col = 0;
   for (; col + 16 <= p.cols; col += 16) {
+#pragma GCC unroll 8
     for (int o = 0; o < kOuts; ++o) add_products(acc[o], w + int64_t{o} * p.cols + col, x + col);
   }
   if (col < p.cols) {
     const auto rest = static_cast<size_t>(p.cols - col);
     float x16[16] = {};
     __builtin_memcpy(x16, x + col, rest * sizeof(float));
+#pragma GCC unroll 8
     for (int o = 0; o < kOuts; ++o) {
       uint16_t w16[16] = {};
       __builtin_memcpy(w16, w + int64_t{o} * p.cols + col, rest * sizeof(uint16_t));
       add_products(acc[o], w16, x16);
     }
   }
+#pragma GCC unroll 8
   for (int o = 0; o < kOuts; ++o) {
     p.y[row * p.y_stride + out + o] = sum_lanes(acc[o][0], acc[o][1]);
   }
