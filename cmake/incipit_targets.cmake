@@ -24,7 +24,13 @@ function(incipit_sanitize target)
   endif()
 endfunction()
 
-# incipit_test(NAME kernels_thread_pool SOURCES a_test.cpp LIBS kernels_cpu [LABELS unit]): one gtest binary, one ctest case.
+# What scripts/test.sh builds under a sanitizer; the functions below add to them.
+add_custom_target(incipit_unit_tests)    # label unit: AddressSanitizer and UBSan
+add_custom_target(incipit_thread_tests)  # label threads: ThreadSanitizer
+add_custom_target(incipit_fuzz_targets)
+
+# incipit_test(NAME kernels_thread_pool SOURCES a_test.cpp LIBS kernels_cpu [LABELS unit threads]): one gtest binary, one
+# ctest case. Label "threads" where several threads meet: those run under ThreadSanitizer too.
 function(incipit_test)
   cmake_parse_arguments(arg "" "NAME" "SOURCES;LIBS;LABELS" ${ARGN})
   add_executable(${arg_NAME} ${arg_SOURCES})
@@ -36,6 +42,12 @@ function(incipit_test)
     set(arg_LABELS unit)
   endif()
   set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
+  if("unit" IN_LIST arg_LABELS)
+    add_dependencies(incipit_unit_tests ${arg_NAME})
+  endif()
+  if("threads" IN_LIST arg_LABELS)
+    add_dependencies(incipit_thread_tests ${arg_NAME})
+  endif()
 endfunction()
 
 # incipit_fuzz(NAME fuzz_framer SOURCES framer_fuzz.cpp CORPUS corpus/framer LIBS lsp_core): built only by the fuzz
@@ -46,13 +58,15 @@ function(incipit_fuzz)
     return()
   endif()
   add_executable(${arg_NAME} ${arg_SOURCES})
+  add_dependencies(incipit_fuzz_targets ${arg_NAME})
   incipit_target(${arg_NAME})
   target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS})
   target_link_options(${arg_NAME} PRIVATE -fsanitize=fuzzer,address,undefined)
-  # New inputs go to the build tree; the corpus in the source tree is only read.
+  target_compile_definitions(${arg_NAME} PRIVATE INCIPIT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  # New inputs and crashes go to the build tree; the corpus in the source tree is only read.
   set(found ${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_found)
   file(MAKE_DIRECTORY ${found})
   add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} -max_total_time=30 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
-    ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
+    -artifact_prefix=${found}_ ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
   set_tests_properties(${arg_NAME} PROPERTIES LABELS fuzz TIMEOUT 120)
 endfunction()

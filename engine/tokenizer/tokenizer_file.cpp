@@ -168,12 +168,14 @@ class Parser {
     return {};
   }
 
-  // An id, or an error naming the field. Ids are dense, so none reaches the number of entries.
-  Result<TokenId> read_id(const std::string& field, const Json* value, size_t n_entries) const {
-    if (value == nullptr || !value->is_number_integer()) return corrupt(field, "an id", value);
+  // An id, or an error naming what `field()` says. Ids are dense, so none reaches the number of
+  // entries.
+  template <class Field>
+  Result<TokenId> read_id(const Field& field, const Json* value, size_t n_entries) const {
+    if (value == nullptr || !value->is_number_integer()) return corrupt(field(), "an id", value);
     const bool fits = value->is_number_unsigned() && value->get<uint64_t>() < n_entries;
     if (!fits) {
-      return corrupt(field, fmt::format("ids without gaps, 0..{}", n_entries - 1), value);
+      return corrupt(field(), fmt::format("ids without gaps, 0..{}", n_entries - 1), value);
     }
     return value->get<TokenId>();
   }
@@ -191,7 +193,8 @@ class Parser {
         return corrupt(field + ".content", "a spelling", content);
       }
       const Json* id = member(token, "id");
-      ASSIGN_OR_RETURN(const TokenId token_id, read_id(field + ".id", id, kMaxTokens));
+      ASSIGN_OR_RETURN(const TokenId token_id,
+                       read_id([&] { return field + ".id"; }, id, kMaxTokens));
       file_.special.push_back({token_id, content->get<std::string>()});
     }
     return {};
@@ -211,9 +214,11 @@ class Parser {
     taken_.assign(n_entries, false);
     for (const SpecialToken& token : file_.special) TRY(take_special(token, *vocab));
     ids_.reserve(vocab->size());
-    for (const auto& [spelling, value] : vocab->items()) {
+    for (const auto& entry : vocab->items()) {
+      const std::string& spelling = entry.key();
+      const Json& value = entry.value();
       const auto field = [&] { return fmt::format("model.vocab[{}]", Json(spelling).dump()); };
-      ASSIGN_OR_RETURN(const TokenId id, read_id(field(), &value, n_entries));
+      ASSIGN_OR_RETURN(const TokenId id, read_id(field, &value, n_entries));
       if (special_ids_.contains(spelling)) continue;
       const auto idx = static_cast<size_t>(id);
       if (taken_[idx]) return corrupt(field(), "an id of its own", &value);
