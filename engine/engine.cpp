@@ -12,6 +12,7 @@
 #include "engine/kv/page_table.h"
 #include "engine/model/create_model.h"
 #include "engine/schedule/engine_loop.h"
+#include "engine/weights/memory_block.h"
 #include "engine/weights/model_registry.h"
 #include "engine/weights/weights.h"
 

@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <limits>
-#include <string>
 
 #include "engine/kv/page_table.h"
 
@@ -16,32 +14,7 @@ namespace {
 constexpr int64_t kContexts = 4;
 constexpr int64_t kMemoryShare = 4;  // a quarter
 
-// The number in a file that holds nothing else, such as those of a cgroup; "max" and absence: -1.
-int64_t read_number(const char* path) {
-  std::ifstream file(path);
-  int64_t value = -1;
-  return file >> value ? value : -1;
-}
-
-int64_t meminfo_available() {
-  std::ifstream file("/proc/meminfo");
-  std::string key;
-  int64_t kib = 0;
-  std::string rest;
-  while (file >> key >> kib && std::getline(file, rest))
-    if (key == "MemAvailable:") return kib * 1024;
-  return 0;
-}
-
 }  // namespace
-
-int64_t available_memory_bytes() {
-  const int64_t available = meminfo_available();
-  const int64_t limit = read_number("/sys/fs/cgroup/memory.max");
-  const int64_t used = read_number("/sys/fs/cgroup/memory.current");
-  if (limit < 0 || used < 0) return available;
-  return std::min(available, std::max<int64_t>(0, limit - used));
-}
 
 Result<int32_t> kv_pages_for(const ModelConfig& config, int64_t kv_bytes, int32_t context_tokens,
                              int64_t available_bytes) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "engine/weights/memory_block.h"
+
 namespace incipit::engine {
 namespace {
 
