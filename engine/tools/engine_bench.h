@@ -19,10 +19,12 @@ namespace incipit::engine {
 struct EngineBenchOptions {
   EngineOptions engine;   // model, threads, isa, head format, chunk; kv_bytes is not used
   std::string synthetic;  // a shape's name ("llama-3-8b"): random weights, engine.model unused
-  int32_t prompt_tokens = 512;   // of the prefill figure, >= 2
-  int32_t decode_tokens = 64;    // steps of the decode figure, >= 4
-  int32_t cached_tokens = 1500;  // prefix of the cached first token; shortened to the context
-  int32_t new_tokens = 8;        // prompt tokens after that prefix, >= 1
+  int32_t prompt_tokens = 512;    // of the prefill figure, >= 2
+  int32_t decode_tokens = 64;     // steps of the decode figure, >= 4
+  int32_t cached_tokens = 1500;   // prefix of the cached first token; shortened to the context
+  int32_t new_tokens = 8;         // prompt tokens after that prefix, >= 1
+  double seconds_a_figure = 3;    // each is repeated for about so long, once at least
+  int64_t peak_buffer_bytes = 0;  // what the read bandwidth is measured over; 0: beyond the caches
 };
 
 // What the machine does at best, measured with the engine's threads while the engine is idle.

@@ -1,0 +1,348 @@
+#include "engine/tools/engine_bench.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "engine/kv/page_table.h"
+#include "engine/model/create_model.h"
+#include "engine/schedule/scheduler.h"
+#include "engine/tools/bench_driver.h"
+#include "engine/weights/model_registry.h"
+#include "engine/weights/weights.h"
+#include "kernels/common/thread_pool.h"
+#include "kernels/cpu/isa.h"
+#include "kernels/cpu/machine_peaks.h"
+
+namespace incipit::engine {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int32_t kShortPrompt = 16;
+constexpr int32_t kWindows = 4;           // of the decode figure, the best counts
+constexpr int32_t kBatch = 8;             // sequences of the batched step
+constexpr int32_t kStepsAfterPrefix = 9;  // decode steps measured at the long context
+constexpr int32_t kMaxRepeats = 20;
+
+int64_t int4_macs_per_token(const ModelConfig& c) {
+  const int64_t hidden = c.hidden;
+  return c.n_layers * (c.qkv_rows() * hidden + hidden * c.attention_dim() + 3 * hidden * c.ffn);
+}
+
+// Of a whole prompt: each position's scores and values over itself and what came before.
+int64_t attention_macs(const ModelConfig& c, int64_t n_tokens) {
+  return int64_t{c.n_layers} * c.attention_dim() * n_tokens * (n_tokens + 1);
+}
+
+int64_t head_macs(const ModelConfig& c) {
+  return int64_t{c.vocab} * c.hidden;
+}
+
+// Bytes of weights that a decode step reads: all but the embedding, of which it reads one row,
+// unless the head is that table.
+int64_t step_weight_bytes(const Weights<kernels::CpuTile>& w) {
+  const bool embedding_is_head = w.head_f16 != nullptr && w.head_f16 == w.embedding;
+  if (embedding_is_head) return w.bytes;
+  return w.bytes - int64_t{w.config.vocab} * w.config.hidden * 2;
+}
+
+struct Loaded {
+  Weights<kernels::CpuTile> weights;
+  std::string name;
+};
+
+Result<Loaded> load(const EngineBenchOptions& options, int32_t n_threads,
+                    const BenchProgress& progress, const CancelToken& cancel) {
+  if (!options.synthetic.empty()) {
+    progress(0, "making random weights");
+    ASSIGN_OR_RETURN(const ModelConfig config, synthetic_model_config(options.synthetic));
+    ASSIGN_OR_RETURN(auto weights,
+                     synthetic_weights(config, options.engine.head_format, 1, n_threads));
+    return Loaded{std::move(weights), options.synthetic + " (random weights)"};
+  }
+  ASSIGN_OR_RETURN(const std::filesystem::path directory, find_model(options.engine.model));
+  ASSIGN_OR_RETURN(
+      auto weights,
+      load_weights(
+          directory, {options.engine.head_format, options.engine.cache_dir},
+          [&](double fraction, const std::string& what) { progress(0.2 * fraction, what); },
+          cancel));
+  return Loaded{std::move(weights), directory.lexically_normal().filename().string()};
+}
+
+Result<void> check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+  if (value >= low && value <= high) return {};
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("bench: {}: want {}..{}, found {}", name, low, high, value)};
+}
+
+Result<void> check_counts(const EngineBenchOptions& options) {
+  constexpr int32_t kMost = 1 << 20;
+  TRY(check_range("prompt_tokens", options.prompt_tokens, 2, kMost));
+  TRY(check_range("decode_tokens", options.decode_tokens, kWindows, kMost));
+  TRY(check_range("cached_tokens", options.cached_tokens, 0, kMost));
+  TRY(check_range("new_tokens", options.new_tokens, 1, kMost));
+  TRY(check_range("n_threads", options.engine.n_threads, 0, 1024));
+  TRY(check_range("max_batch", options.engine.max_batch, 1, 256));
+  return check_range("prefill_chunk", options.engine.prefill_chunk, 1, 4096);
+}
+
+struct Lengths {
+  int32_t context_tokens = 0;
+  int32_t n_pages = 0;
+  int32_t n_cached = 0;
+};
+
+// Enough context and pages for the longest run of each figure. The prefix gives way to a short
+// context; a prompt or a generation that the model cannot hold is an error.
+Result<Lengths> choose_lengths(const EngineBenchOptions& options, const ModelConfig& config) {
+  const int32_t after_prefix = options.new_tokens + kStepsAfterPrefix + 1;
+  const int32_t decoding = kShortPrompt + options.decode_tokens + 1;
+  TRY(check_range("prompt_tokens", options.prompt_tokens + 1, 2, config.max_positions));
+  TRY(check_range("decode_tokens with its prompt", decoding, 2, config.max_positions));
+  TRY(check_range("new_tokens with the steps after them", after_prefix + 1, 2,
+                  config.max_positions));
+  Lengths lengths;
+  lengths.n_cached = std::clamp(options.cached_tokens, 1, config.max_positions - after_prefix);
+  lengths.context_tokens =
+      std::min(config.max_positions,
+               std::max({options.prompt_tokens + 1, decoding, lengths.n_cached + after_prefix}));
+  // Twice the longest: what earlier runs left in the cache is evicted, the prefix stays.
+  lengths.n_pages = 2 * pages_for(lengths.context_tokens) +
+                    std::min(kBatch, options.engine.max_batch) * pages_for(decoding);
+  return lengths;
+}
+
+// Measures one figure after the other and fills the report. The probe measures between them.
+class Bench {
+ public:
+  Bench(const EngineBenchOptions& options, const ModelConfig& config, int32_t n_cached,
+        BenchDriver& driver, kernels::MachineProbe& probe, EngineBenchReport& report)
+      : options_(options),
+        config_(config),
+        n_cached_(n_cached),
+        driver_(driver),
+        probe_(probe),
+        report_(report) {}
+
+  Result<void> run(const BenchProgress& say, const CancelToken& cancel) {
+    const struct {
+      const char* what;
+      Result<void> (Bench::*measure)();
+    } figures[] = {{"prefill", &Bench::prefill},
+                   {"decoding", &Bench::decode},
+                   {"decoding several sequences", &Bench::decode_together},
+                   {"first token after a cached prefix", &Bench::cached_first_token}};
+    double fraction = 0.3;
+    for (const auto& figure : figures) {
+      if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "the bench was cancelled"};
+      say(fraction, figure.what);
+      // Between the figures the engine is idle: the probe has the cores.
+      probe_.measure();
+      TRY((this->*figure.measure)());
+      fraction += 0.17;
+    }
+    write_rows();
+    say(1, "done");
+    return {};
+  }
+
+ private:
+  Result<void> prefill() {
+    const int32_t n = options_.prompt_tokens;
+    return repeat([&]() -> Result<void> {
+      ASSIGN_OR_RETURN(const ObservedRun run, driver_.run(driver_.random_tokens(n), 1));
+      keep_best(prefill_s_, run.first_token_s());
+      return {};
+    });
+  }
+
+  Result<void> decode() {
+    return repeat([&]() -> Result<void> {
+      ASSIGN_OR_RETURN(const ObservedRun run, driver_.run(driver_.random_tokens(kShortPrompt),
+                                                          options_.decode_tokens + 1));
+      keep_best(decode_s_, run.best_step_s(kWindows));
+      return {};
+    });
+  }
+
+  Result<void> decode_together() {
+    n_together_ = std::min(kBatch, options_.engine.max_batch);
+    const int32_t n_new = std::max(8, options_.decode_tokens / kWindows) + 1;
+    return repeat([&]() -> Result<void> {
+      std::vector<std::vector<TokenId>> prompts;
+      for (int32_t i = 0; i < n_together_; ++i) {
+        // One page of prompt each: all are prefilled within a few steps of each other.
+        prompts.push_back(driver_.random_tokens(kShortPrompt / 2));
+      }
+      ASSIGN_OR_RETURN(const std::vector<ObservedRun> runs, driver_.run(prompts, n_new));
+      keep_best(together_s_, shared_step_s(runs));
+      return {};
+    });
+  }
+
+  Result<void> cached_first_token() {
+    const std::vector<TokenId> prefix = driver_.random_tokens(n_cached_);
+    // Once to fill the cache; a prompt must hold a token, so the prefix itself is the prompt.
+    TRY(driver_.run(prefix, 0));
+    return repeat([&]() -> Result<void> {
+      std::vector<TokenId> prompt = prefix;
+      const std::vector<TokenId> tail = driver_.random_tokens(options_.new_tokens);
+      prompt.insert(prompt.end(), tail.begin(), tail.end());
+      ASSIGN_OR_RETURN(const ObservedRun run, driver_.run(prompt, kStepsAfterPrefix));
+      keep_best(cached_first_s_, run.first_token_s());
+      keep_best(cached_step_s_, run.best_step_s(1));
+      n_reused_ = run.n_cached_tokens;
+      return {};
+    });
+  }
+
+  static void keep_best(double& best, double seconds) {
+    if (seconds > 0 && (best == 0 || seconds < best)) best = seconds;
+  }
+
+  template <class Figure>
+  Result<void> repeat(Figure figure) {
+    const Clock::time_point start = Clock::now();
+    for (int32_t i = 0; i < kMaxRepeats; ++i) {
+      TRY(figure());
+      if (std::chrono::duration<double>(Clock::now() - start).count() > options_.seconds_a_figure) {
+        break;
+      }
+    }
+    return {};
+  }
+
+  void add(const std::string& name, double value, const char* unit) {
+    report_.rows.push_back({name, value, unit, std::nullopt, std::nullopt, ""});
+  }
+  // A rate has a highest possible value, a time a lowest.
+  void add_rate(const std::string& name, double value, const char* unit, double limit,
+                std::string note) {
+    report_.rows.push_back({name, value, unit, limit, value / limit, std::move(note)});
+  }
+  void add_time(const std::string& name, double value, const char* unit, double limit,
+                std::string note) {
+    report_.rows.push_back({name, value, unit, limit, limit / value, std::move(note)});
+  }
+  void write_prefill_rows();
+  void write_rows();
+
+  const EngineBenchOptions& options_;
+  const ModelConfig& config_;
+  int32_t n_cached_;
+  BenchDriver& driver_;
+  kernels::MachineProbe& probe_;
+  EngineBenchReport& report_;
+
+  double prefill_s_ = 0;
+  double decode_s_ = 0;
+  double together_s_ = 0;
+  int32_t n_together_ = 0;
+  double cached_first_s_ = 0;
+  double cached_step_s_ = 0;
+  int32_t n_reused_ = 0;
+};
+
+void Bench::write_prefill_rows() {
+  const MachineFigures& machine = report_.machine;
+  const int64_t n = options_.prompt_tokens;
+  const int64_t int4 = int4_macs_per_token(config_) * n;
+  const double useful =
+      2.0 * static_cast<double>(int4 + attention_macs(config_, n) + head_macs(config_));
+  const double planes = 4.0 * static_cast<double>(int4);  // two int8 planes an activation
+  add_rate(fmt::format("prefill, {} tokens", n), static_cast<double>(n) / prefill_s_, "tok/s",
+           machine.fma_flops_per_s * static_cast<double>(n) / useful,
+           "limit: the multiply-adds of the model at the float FMA peak");
+  add_rate("  useful arithmetic", useful / prefill_s_ / 1e9, "Gop/s", machine.int8_ops_per_s / 1e9,
+           "limit: int8 peak; each multiply-add counted once (two operations)");
+  add_rate("  executed int8 arithmetic", planes / prefill_s_ / 1e9, "Gop/s",
+           machine.int8_ops_per_s / 1e9,
+           "limit: int8 peak; projections only, both int8 planes of an activation counted");
+}
+
+void Bench::write_rows() {
+  const kernels::MachinePeaks& peaks = probe_.measure();
+  report_.machine = {peaks.read_bytes_per_s, peaks.int8_ops_per_s, peaks.fma_flops_per_s};
+  const double read = peaks.read_bytes_per_s;
+  const auto step_bytes = static_cast<double>(report_.step_weight_bytes);
+  const auto kv = static_cast<double>(report_.kv_bytes_per_token);
+  write_prefill_rows();
+
+  const double short_kv = kv * (kShortPrompt + options_.decode_tokens / 2.0);
+  add_rate("decode, one sequence", 1 / decode_s_, "tok/s", read / (step_bytes + short_kv),
+           fmt::format("limit: {:.1f} MB a step at the read bandwidth", step_bytes / 1e6));
+  if (together_s_ > 0) {
+    add_rate(fmt::format("decode, {} sequences together", n_together_), n_together_ / together_s_,
+             "tok/s", n_together_ * read / step_bytes, "limit: the same bytes serve all of them");
+    add(fmt::format("  step of {} sequences / step of one", n_together_), together_s_ / decode_s_,
+        "x");
+  }
+
+  const double long_bytes = step_bytes + kv * (n_cached_ + options_.new_tokens);
+  const std::string note = fmt::format("limit: weights and {:.1f} MB of keys and values, read once",
+                                       (long_bytes - step_bytes) / 1e6);
+  add_time(fmt::format("first token, {} tokens cached, {} new", n_reused_,
+                       n_cached_ + options_.new_tokens - n_reused_),
+           cached_first_s_ * 1e3, "ms", long_bytes / read * 1e3, note);
+  add_time("decode step at that context", cached_step_s_ * 1e3, "ms", long_bytes / read * 1e3,
+           note);
+  add("  first token / decode step", cached_first_s_ / cached_step_s_, "x");
+}
+
+}  // namespace
+
+Result<EngineBenchReport> run_engine_bench(const EngineBenchOptions& options,
+                                           const BenchProgress& progress,
+                                           const CancelToken& cancel) {
+  const BenchProgress say = [&](double fraction, const std::string& what) {
+    if (progress) progress(fraction, what);
+  };
+  TRY(check_counts(options));
+  const int32_t n_threads =
+      options.engine.n_threads > 0 ? options.engine.n_threads : kernels::physical_cores_available();
+  ASSIGN_OR_RETURN(Loaded loaded, load(options, n_threads, say, cancel));
+  const ModelConfig config = loaded.weights.config;
+  EngineBenchReport report;
+  report.model = loaded.name;
+  report.n_threads = n_threads;
+  report.weight_bytes = loaded.weights.bytes;
+  report.step_weight_bytes = step_weight_bytes(loaded.weights);
+  report.kv_bytes_per_token = config.kv_bytes_per_token();
+
+  ASSIGN_OR_RETURN(const Lengths lengths, choose_lengths(options, config));
+  const SchedulerOptions scheduling = {.n_pages = lengths.n_pages,
+                                       .context_tokens = lengths.context_tokens,
+                                       .max_batch = options.engine.max_batch,
+                                       .prefill_chunk = options.engine.prefill_chunk};
+  const ModelLimits limits = {.n_pages = lengths.n_pages,
+                              .context_tokens = lengths.context_tokens,
+                              .max_rows = options.engine.max_batch + options.engine.prefill_chunk,
+                              .max_sequences = options.engine.max_batch};
+  ASSIGN_OR_RETURN(auto model, create_cpu_model(std::move(loaded.weights), limits,
+                                                {n_threads, options.engine.isa}));
+  report.device = model->device_name();
+  // A name that create_cpu_model took is a name.
+  const kernels::Isa isa = kernels::parse_isa(options.engine.isa).value_or(kernels::best_isa());
+  report.isa = kernels::name_of(isa);
+
+  say(0.25, "measuring the machine");
+  kernels::ThreadPool pool(n_threads);
+  kernels::PeakOptions peak_options;
+  peak_options.buffer_bytes = options.peak_buffer_bytes;
+  peak_options.time_each =
+      std::min(peak_options.time_each,
+               std::chrono::milliseconds(static_cast<int64_t>(options.seconds_a_figure * 1e3)));
+  kernels::MachineProbe probe(isa, pool, peak_options);
+  BenchDriver driver(std::move(model), scheduling);
+  Bench bench(options, config, lengths.n_cached, driver, probe, report);
+  TRY(bench.run(say, cancel));
+  return report;
+}
+
+}  // namespace incipit::engine
