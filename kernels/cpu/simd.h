@@ -5,7 +5,7 @@
 //
 // A kernel written over F32x16 performs the same operations on the same lanes in the same order on
 // every ISA and is therefore bit-identical on all of them. The price is paid by the scalar build,
-// whose fused multiply-add is made of a dozen SSE2 instructions. (-ffp-contract=off: mul and add
+// which makes a fused multiply-add of a dozen SSE2 instructions. (-ffp-contract=off: mul and add
 // stay two roundings unless fma() says otherwise.)
 #pragma once
 
@@ -13,8 +13,6 @@
 
 #if !defined(KERNELS_ISA_SCALAR)
 #include <immintrin.h>
-#else
-#include "kernels/common/half.h"
 #endif
 
 #define SIMD_INLINE static inline __attribute__((always_inline))
@@ -24,23 +22,17 @@
 #define SIMD_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-namespace incipit::kernels::KERNELS_ISA {
+#if defined(KERNELS_ISA_SCALAR)
+#include "kernels/cpu/simd_scalar.h"
+#endif
 
-SIMD_INLINE uint32_t float_bits(float x) {
-  uint32_t bits;
-  __builtin_memcpy(&bits, &x, 4);
-  return bits;
-}
-SIMD_INLINE float bits_float(uint32_t bits) {
-  float x;
-  __builtin_memcpy(&x, &bits, 4);
-  return x;
-}
+namespace incipit::kernels::KERNELS_ISA {
 
 #if defined(KERNELS_ISA_AVX512)
 
 inline constexpr int kTileRows = 6;  // 6 x 4 accumulators, 4 operands, 1 broadcast of 32 zmm
 inline constexpr int kTileVectors = 4;
+inline constexpr bool kHalvesAreSlow = false;  // fp16 is read by an instruction
 
 struct F32x16 {
   __m512 v;
@@ -103,6 +95,7 @@ SIMD_INLINE F32x16 scale_by_power(F32x16 p, F32x16 t, F32x16 x, float low) {
 
 inline constexpr int kTileRows = 6;  // 6 x 1 pairs of accumulators, 1 pair, 1 broadcast of 16 ymm
 inline constexpr int kTileVectors = 1;
+inline constexpr bool kHalvesAreSlow = false;
 
 struct F32x16 {
   __m256 lo, hi;
@@ -166,103 +159,6 @@ SIMD_INLINE __m256 scale_by_power_half(__m256 p, __m256 t, __m256 x, float low) 
 }
 SIMD_INLINE F32x16 scale_by_power(F32x16 p, F32x16 t, F32x16 x, float low) {
   return {scale_by_power_half(p.lo, t.lo, x.lo, low), scale_by_power_half(p.hi, t.hi, x.hi, low)};
-}
-
-#else
-
-inline constexpr int kTileRows = 2;  // 2 x 4 accumulators, 4 operands, 1 broadcast of 16 xmm
-inline constexpr int kTileVectors = 1;
-
-typedef float F32x4 __attribute__((vector_size(16)));
-typedef double F64x4 __attribute__((vector_size(32)));
-typedef long long I64x4 __attribute__((vector_size(32)));
-struct F32x16 {
-  F32x4 v[4];
-};
-
-template <class Lane>
-SIMD_INLINE F32x16 lanes(Lane lane) {
-  F32x16 r;
-  SIMD_UNROLL
-  for (int i = 0; i < 16; ++i) r.v[i / 4][i % 4] = lane(i);
-  return r;
-}
-template <class Quad>
-SIMD_INLINE F32x16 quads(Quad quad) {
-  return {{quad(0), quad(1), quad(2), quad(3)}};
-}
-
-// The fused multiply-add without the instruction. The product is exact in double; the sum is
-// rounded to odd (its error, from TwoSum, says which way), so rounding it again to float cannot go
-// wrong (Boldo & Melquiond 2008).
-SIMD_INLINE F32x4 fused(F32x4 a, F32x4 b, F32x4 c) {
-  const F64x4 product = __builtin_convertvector(a, F64x4) * __builtin_convertvector(b, F64x4);
-  const F64x4 addend = __builtin_convertvector(c, F64x4);
-  const F64x4 sum = product + addend;
-  const F64x4 addend_seen = sum - product;
-  const F64x4 error = (product - (sum - addend_seen)) + (addend - addend_seen);
-  const I64x4 inexact = (error < 0) | (error > 0);  // false for the NaN of an infinite sum
-  const I64x4 even = ((I64x4)sum & 1) - 1;
-  const I64x4 away = ~((error > 0) ^ (sum > 0));
-  const I64x4 odd = (I64x4)sum + (inexact & even & ((away & 2) - 1));
-  return __builtin_convertvector((F64x4)odd, F32x4);
-}
-
-SIMD_INLINE F32x16 splat(float x) {
-  const F32x4 q = {x, x, x, x};
-  return {{q, q, q, q}};
-}
-SIMD_INLINE F32x16 load(const float* p) {
-  F32x16 r;
-  __builtin_memcpy(&r, p, sizeof(r));
-  return r;
-}
-SIMD_INLINE F32x16 load(const uint16_t* p) {
-  return lanes([p](int i) { return half_to_float(p[i]); });
-}
-SIMD_INLINE void store(float* p, F32x16 a) {
-  __builtin_memcpy(p, &a, sizeof(a));
-}
-SIMD_INLINE void store_half(uint16_t* p, F32x16 a) {
-  for (int i = 0; i < 16; ++i) p[i] = float_to_half(a.v[i / 4][i % 4]);
-}
-SIMD_INLINE F32x16 add(F32x16 a, F32x16 b) {
-  return quads([&](int i) { return a.v[i] + b.v[i]; });
-}
-SIMD_INLINE F32x16 sub(F32x16 a, F32x16 b) {
-  return quads([&](int i) { return a.v[i] - b.v[i]; });
-}
-SIMD_INLINE F32x16 mul(F32x16 a, F32x16 b) {
-  return quads([&](int i) { return a.v[i] * b.v[i]; });
-}
-SIMD_INLINE F32x16 div(F32x16 a, F32x16 b) {
-  return quads([&](int i) { return a.v[i] / b.v[i]; });
-}
-SIMD_INLINE F32x16 fma(F32x16 a, F32x16 b, F32x16 c) {
-  return quads([&](int i) { return fused(a.v[i], b.v[i], c.v[i]); });
-}
-SIMD_INLINE F32x16 min(F32x16 a, F32x16 b) {
-  return quads([&](int i) { return a.v[i] < b.v[i] ? a.v[i] : b.v[i]; });
-}
-SIMD_INLINE F32x16 max(F32x16 a, F32x16 b) {
-  return quads([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
-}
-SIMD_INLINE F32x16 first_lanes(int n, F32x16 a, F32x16 b) {
-  return lanes([&](int i) { return i < n ? a.v[i / 4][i % 4] : b.v[i / 4][i % 4]; });
-}
-SIMD_INLINE uint32_t greater_mask(F32x16 a, F32x16 b) {
-  uint32_t mask = 0;
-  for (int i = 0; i < 16; ++i) {
-    mask |= static_cast<uint32_t>(a.v[i / 4][i % 4] > b.v[i / 4][i % 4]) << i;
-  }
-  return mask;
-}
-SIMD_INLINE F32x16 scale_by_power(F32x16 p, F32x16 t, F32x16 x, float low) {
-  return lanes([&](int i) {
-    const uint32_t shifted = float_bits(t.v[i / 4][i % 4]) << 23;
-    const float y = bits_float(float_bits(p.v[i / 4][i % 4]) + shifted);
-    return x.v[i / 4][i % 4] >= low ? y : 0.0f;
-  });
 }
 
 #endif
