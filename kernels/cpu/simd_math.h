@@ -1,14 +1,14 @@
-// exp2, exp and rounding-safe helpers over F32x16. Per-ISA sources only, like simd.h.
+// exp2 and exp over F32x16. Per-ISA sources only, like simd.h.
 #pragma once
 
 #include "kernels/cpu/simd.h"
 
 namespace incipit::kernels::KERNELS_ISA {
 
-// Relative error of exp2_nonpositive and exp2_bounded against the exact power: the polynomial's own
+// Relative error of exp2_bounded against the exact power: the polynomial's own
 // 2^-25.4 (degree 6, relative minimax on [-1/2, 1/2] with constant term 1, coefficients rounded to
 // float) plus the roundings of six fused steps, of which all but the last shrink by |f| <= 1/2.
-// elementwise_test checks it through SiLU.
+// simd_test checks it over that range.
 inline constexpr float kExp2RelativeError = 0x1p-22f;
 
 // 2^x for -126 <= x <= 127, exactly 1 for 0; 0 for anything below -126 and for NaN.
