@@ -247,23 +247,25 @@ Result<PackedFile> open_packed_file(const std::filesystem::path& path) {
 Result<void> check_identity(const PackedFile& file, const PackedIdentity& wanted,
                             const std::string& where) {
   const PackedIdentity& found = file.identity;
+  const auto other = [&](const char* field, const std::string& want, const std::string& have) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("{}: {}: want {}, found {}", where, field, want, have)};
+  };
   const auto hex = [](uint64_t hash) { return fmt::format("{:016x}", hash); };
-  if (found.layout != wanted.layout) return differs(where, "layout", wanted.layout, found.layout);
+  const auto name = [](HeadFormat format) { return format == HeadFormat::kInt8 ? "int8" : "f16"; };
+  if (found.layout != wanted.layout) return other("layout", wanted.layout, found.layout);
   if (found.layout_digest != wanted.layout_digest) {
-    return differs(where, "layout version", hex(wanted.layout_digest), hex(found.layout_digest));
+    return other("layout version", hex(wanted.layout_digest), hex(found.layout_digest));
   }
   if (found.head_format != wanted.head_format) {
-    const auto name = [](HeadFormat format) {
-      return format == HeadFormat::kInt8 ? "int8" : "f16";
-    };
-    return differs(where, "head format", name(wanted.head_format), name(found.head_format));
+    return other("head format", name(wanted.head_format), name(found.head_format));
   }
   if (found.config_hash != wanted.config_hash) {
-    return differs(where, "model shape", hex(wanted.config_hash), hex(found.config_hash));
+    return other("model shape", hex(wanted.config_hash), hex(found.config_hash));
   }
   if (found.source_fingerprint != wanted.source_fingerprint) {
-    return differs(where, "fingerprint of the checkpoint", hex(wanted.source_fingerprint),
-                   hex(found.source_fingerprint));
+    return other("fingerprint of the checkpoint", hex(wanted.source_fingerprint),
+                 hex(found.source_fingerprint));
   }
   return {};
 }

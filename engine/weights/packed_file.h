@@ -79,7 +79,8 @@ struct PackedFile {
 // file, field or section, wanted and found; a file that is not there is kNotFound.
 Result<PackedFile> open_packed_file(const std::filesystem::path& path);
 
-// The first difference between what the file is and what is wanted.
+// The first difference between what the file is and what is wanted, as kInvalidArgument: the file
+// is sound, but of something else.
 Result<void> check_identity(const PackedFile& file, const PackedIdentity& wanted,
                             const std::string& where);
 

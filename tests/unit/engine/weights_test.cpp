@@ -103,14 +103,15 @@ T read_at(std::span<const std::byte> bytes, int64_t i) {
   return value;
 }
 
-// Rows first_row .. of a packed matrix against the definition of GPTQ (v1 zeros, group 128).
+// Every third of the rows first_row .. of a packed matrix against the definition of GPTQ (v1 zeros,
+// group 128).
 void expect_rows(const TensorFile& file, const std::string& name,
                  const kernels::Int4View<CpuTile>& view, int32_t first_row, int32_t rows) {
   const auto qweight = file.find(name + ".qweight")->data;
   const auto qzeros = file.find(name + ".qzeros")->data;
   const auto scales = file.find(name + ".scales")->data;
   int64_t n_different = 0;
-  for (int32_t n = 0; n < rows; ++n) {
+  for (int32_t n = 0; n < rows; n += 3) {
     for (int32_t k = 0; k < view.shape.cols; ++k) {
       const int q = static_cast<int>(
           read_at<uint32_t>(qweight, int64_t{k / 8} * rows + n) >> (4 * (k % 8)) & 15);

@@ -1,0 +1,67 @@
+#include "engine/tools/diagnose.h"
+
+#include <fmt/core.h>
+
+#include "engine/tools/diagnose_internal.h"
+#include "engine/weights/model_registry.h"
+
+namespace incipit::engine {
+namespace {
+
+std::string describe_model(const std::filesystem::path& dir, const ModelConfig& c) {
+  return fmt::format(
+      "{}: Llama, hidden {}, {} layers, {} heads of {} ({} for keys and values), "
+      "vocabulary {}, context {}, {} head",
+      dir.string(), c.hidden, c.n_layers, c.n_heads, c.head_dim, c.n_kv_heads, c.vocab,
+      c.max_positions, c.tied_head ? "tied" : "untied");
+}
+
+}  // namespace
+
+const char* name_of(Severity severity) {
+  switch (severity) {
+    case Severity::kOk:
+      return "ok";
+    case Severity::kNote:
+      return "note";
+    case Severity::kProblem:
+      return "problem";
+  }
+  return "unknown";
+}
+
+std::vector<Finding> diagnose(const DiagnoseOptions& options) {
+  std::vector<Finding> findings;
+  diagnose_cpu(findings);
+  diagnose_cuda(findings);
+
+  const auto dir = find_model(options.engine.model);
+  if (!dir.ok()) {
+    findings.push_back(
+        {Severity::kProblem, "model", dir.error().message,
+         "put a GPTQ INT4 checkpoint (config.json, tokenizer.json, safetensors) into "
+         "one of these directories, name its directory, or set INCIPIT_MODEL_PATH"});
+    return findings;
+  }
+  const auto config = load_model_config(*dir);
+  if (!config.ok()) {
+    findings.push_back({Severity::kProblem, "model", config.error().message,
+                        "this program runs Llama-architecture checkpoints; check that the download "
+                        "is complete"});
+    diagnose_files(*dir, findings);
+    return findings;
+  }
+  std::vector<Finding> checkpoint;
+  const int64_t weight_bytes = diagnose_checkpoint(*dir, *config, options.engine, checkpoint);
+  diagnose_memory(weight_bytes, *config, options.engine, findings);
+  findings.push_back({Severity::kOk, "model", describe_model(*dir, *config), ""});
+  findings.insert(findings.end(), checkpoint.begin(), checkpoint.end());
+  diagnose_files(*dir, findings);
+  if (weight_bytes >= 0) {
+    diagnose_packed(*dir, *config, weight_bytes, options.engine, findings);
+  }
+  diagnose_tokenizer(*dir, *config, findings);
+  return findings;
+}
+
+}  // namespace incipit::engine

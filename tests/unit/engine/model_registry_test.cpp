@@ -1,0 +1,123 @@
+#include "engine/weights/model_registry.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "tests/support/temp_dir.h"
+
+namespace incipit::engine {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using testing::TempDir;
+using testing::write_file;
+
+// Sets an environment variable for one test.
+class Environment {
+ public:
+  Environment(const char* name, const std::string& value) : name_(name) {
+    const char* old = std::getenv(name);
+    was_set_ = old != nullptr;
+    if (was_set_) old_ = old;
+    ::setenv(name, value.c_str(), 1);
+  }
+  ~Environment() {
+    if (was_set_) {
+      ::setenv(name_, old_.c_str(), 1);
+    } else {
+      ::unsetenv(name_);
+    }
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  const char* name_;
+  bool was_set_ = false;
+  std::string old_;
+};
+
+void make_model(const fs::path& dir) {
+  fs::create_directories(dir);
+  write_file(dir / "config.json", "{}");
+}
+
+struct Registry : ::testing::Test {
+  TempDir dir;
+  Environment home{"HOME", (dir / "home").string()};
+  Environment data{"XDG_DATA_HOME", (dir / "data").string()};
+  Environment listed{"INCIPIT_MODEL_PATH",
+                     (dir / "one").string() + "::" + (dir / "two").string() + ":"};
+};
+
+TEST_F(Registry, FindsThePocketModelOfTheSourceTreeByName) {
+  const auto found = find_model("pocket");
+  ASSERT_TRUE(found.ok()) << found.error().message;
+  EXPECT_TRUE(fs::exists(*found / "model.safetensors"));
+}
+
+TEST_F(Registry, TakesADirectoryAsItIs) {
+  make_model(dir / "somewhere");
+  const auto found = find_model((dir / "somewhere").string());
+  ASSERT_TRUE(found.ok()) << found.error().message;
+  EXPECT_EQ(*found, dir / "somewhere");
+}
+
+TEST_F(Registry, SearchesTheListedDirectoriesFirstAndInOrder) {
+  make_model(dir / "data/incipit/models/a");
+  EXPECT_EQ(find_model("a").value(), dir / "data/incipit/models/a");
+  make_model(dir / "two/a");
+  EXPECT_EQ(find_model("a").value(), dir / "two/a");
+  make_model(dir / "one/a");
+  EXPECT_EQ(find_model("a").value(), dir / "one/a");
+  make_model(dir / "one/pocket");  // the user's own hides the shipped one
+  EXPECT_EQ(find_model("pocket").value(), dir / "one/pocket");
+}
+
+TEST_F(Registry, LooksInTheHomeDirectoryWithoutXdg) {
+  const Environment no_data("XDG_DATA_HOME", "");
+  make_model(dir / "home/.local/share/incipit/models/b");
+  EXPECT_EQ(find_model("b").value(), dir / "home/.local/share/incipit/models/b");
+}
+
+TEST_F(Registry, ListsEachNameOnceWithTheDirectoryThatFindModelTakes) {
+  make_model(dir / "one/a");
+  make_model(dir / "two/a");
+  make_model(dir / "two/c");
+  fs::create_directories(dir / "two/not a model");
+  const auto models = list_models();
+  ASSERT_EQ(models.size(), 3U);
+  EXPECT_EQ(models[0].name, "a");
+  EXPECT_EQ(models[0].directory, dir / "one/a");
+  EXPECT_EQ(models[1].name, "c");
+  EXPECT_EQ(models[2].name, "pocket");
+}
+
+TEST_F(Registry, SaysWhereItLookedAndWhichNamesExist) {
+  make_model(dir / "one/a");
+  for (const char* name : {"nothing", "", "../one/a", "a/b"}) {
+    const auto found = find_model(name);
+    ASSERT_FALSE(found.ok()) << name;
+    EXPECT_EQ(found.error().code, ErrorCode::kNotFound);
+    for (const std::string& part :
+         {std::string("\"") + name + "\"", (dir / "one").string(), (dir / "two").string(),
+          (dir / "data/incipit/models").string(), std::string("these names: a, pocket")}) {
+      EXPECT_THAT(found.error().message, HasSubstr(part)) << name;
+    }
+  }
+}
+
+TEST_F(Registry, SaysThatADirectoryHasNoConfig) {
+  const auto found = find_model(dir.path().string());
+  ASSERT_FALSE(found.ok());
+  EXPECT_THAT(found.error().message, HasSubstr("want a config.json in this directory"));
+}
+
+}  // namespace
+}  // namespace incipit::engine
