@@ -79,19 +79,6 @@ void remove_echo(const CursorSite& site, std::string& text) {
   text.erase(0, end);
 }
 
-bool opens_block(string_view line, const Language* language) {
-  const string_view text = trim_right(line);
-  if (text.empty()) return false;
-  const char last = text.back();
-  if (last == '{' || last == '(' || last == '[') return true;
-  if (last == ':') return language == nullptr || language->blocks == BlockStyle::kIndent;
-  const string_view words[] = {"then", "do", "else", "function"};
-  return language != nullptr && language->blocks == BlockStyle::kKeywords &&
-         (text.back() == ')' ? trim(text).find("function") != string_view::npos
-                             : std::any_of(std::begin(words), std::end(words),
-                                           [&](string_view w) { return text.ends_with(w); }));
-}
-
 std::string indent_text(int columns, const IndentStyle& style) {
   if (!style.tabs) return std::string(static_cast<size_t>(std::max(columns, 0)), ' ');
   return std::string(static_cast<size_t>(std::max(columns, 0) / style.unit), '\t') +

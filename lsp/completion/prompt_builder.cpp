@@ -26,7 +26,7 @@ constexpr size_t kMaxBytesPerToken = 8;
 // may take, and below which a window that begins too close to the cursor is made anew.
 constexpr size_t kSuffixShare = 20;
 constexpr size_t kFreshShare = 60;
-constexpr size_t kHeaderShare = 15;
+constexpr size_t kHeaderShare = 20;
 constexpr size_t kTooCloseShare = 25;
 
 bool continues_utf8(string_view text, size_t at) {

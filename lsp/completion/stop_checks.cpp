@@ -96,7 +96,7 @@ Cut StopChecks::finish(string_view generated, bool complete) {
   look(generated);
   if (!cut_ && next_start_ <= generated.size()) {
     // The last line has no '\n'. Half a line is only shown when there is nothing else.
-    if (complete || !has_content_) {
+    if (complete || !has_content_ || is_blank(generated.substr(next_start_))) {
       cut_ = check(generated, {next_start_, generated.size(), next_index_});
     } else {
       cut_ = Cut{next_start_ - 1, "token limit"};
@@ -245,6 +245,9 @@ std::optional<Cut> StopChecks::check_statement(string_view generated, const Line
   if (site_.unit != CompletionUnit::kStatement || site_.tree == nullptr || depth_ != 0) {
     return std::nullopt;
   }
+  // Grammars take a head without its body for a whole statement.
+  const string_view text = generated.substr(line.start, line.end - line.start);
+  if (opens_block(text, site_.language)) return std::nullopt;
   const Tree tree = parse_with(generated.substr(0, line.end));
   if (tree == nullptr) return std::nullopt;
   const size_t statement_start = site_.line_start + indent_of(site_.before).size();

@@ -160,6 +160,19 @@ IndentStyle indent_style(string_view text, size_t offset, const Language* langua
   return style;
 }
 
+bool opens_block(string_view line, const Language* language) {
+  const string_view text = trim_right(line);
+  if (text.empty()) return false;
+  const char last = text.back();
+  if (last == '{' || last == '(' || last == '[') return true;
+  if (last == ':') return language == nullptr || language->blocks == BlockStyle::kIndent;
+  const string_view words[] = {"then", "do", "else", "function"};
+  return language != nullptr && language->blocks == BlockStyle::kKeywords &&
+         (text.back() == ')' ? trim(text).find("function") != string_view::npos
+                             : std::any_of(std::begin(words), std::end(words),
+                                           [&](string_view w) { return text.ends_with(w); }));
+}
+
 std::vector<string_view> lines_after(const CursorSite& site, size_t n) {
   std::vector<string_view> result;
   size_t at = next_line_start(site.text, site.line_end);

@@ -45,6 +45,9 @@ bool is_identifier(char c);  // letters, digits, '_', '$' and every byte of a no
 // ) ] } quotes ; , and blanks, and at least one that is not blank.
 bool is_closers_only(std::string_view text);
 
+// Whether a line ends with what begins a block or an argument list: "{", "(", Python's ":", "then".
+bool opens_block(std::string_view line, const Language* language);
+
 // Columns of leading whitespace, a tab reaching to the next multiple of `tab`.
 int indent_columns(std::string_view line, int tab = 4);
 
