@@ -138,8 +138,8 @@ PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_sta
   if (tree != nullptr) {
     const size_t max_bytes = budget.prefix * kHeaderShare / 100 * 3;
     const Tree calm = without_line(*tree, site);
-    anchor.header =
-        file_header(calm == nullptr ? *tree : *calm, {anchor.start, site.offset}, max_bytes);
+    const string_view kept = site.text.substr(anchor.start, site.offset - anchor.start);
+    anchor.header = file_header(calm == nullptr ? *tree : *calm, anchor.start, kept, max_bytes);
   }
   return anchor;
 }

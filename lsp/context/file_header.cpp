@@ -64,8 +64,9 @@ class HeaderText {
 
 }  // namespace
 
-std::string file_header(const SyntaxTree& tree, Span window, size_t max_bytes) {
-  if (window.start == 0) return "";
+std::string file_header(const SyntaxTree& tree, size_t window_start, string_view kept,
+                        size_t max_bytes) {
+  if (window_start == 0) return "";
   const string_view text = *tree.text();
   const Language& language = tree.language();
   const auto slice = [&](Span span) {
@@ -75,22 +76,21 @@ std::string file_header(const SyntaxTree& tree, Span window, size_t max_bytes) {
   // The heads around the window come last but are reserved first: without them the indentation of
   // the window means nothing.
   std::string heads;
-  for (const Definition& d : around(tree, window.start)) {
+  for (const Definition& d : around(tree, window_start)) {
     std::string head = slice({start_of_line(text, d.signature.start), d.signature.end});
     if (language.blocks == BlockStyle::kBraces || language.name == "bash") head += " {";
     if (heads.size() + head.size() + 1 <= max_bytes) heads += head + "\n";
   }
 
   HeaderText header(max_bytes - std::min(max_bytes, heads.size() + 2));
-  for (const Span& span : imports_in(tree, {0, std::min(window.start, kImportReach)})) {
-    if (span.end <= window.start && !header.add(slice(span) + "\n")) break;
+  for (const Span& span : imports_in(tree, {0, std::min(window_start, kImportReach)})) {
+    if (span.end <= window_start && !header.add(slice(span) + "\n")) break;
   }
   if (!language.stub_end.empty()) {
-    const size_t from = window.start - std::min(window.start, kSignatureReach);
-    const string_view kept = text.substr(window.start, window.end - window.start);
+    const size_t from = window_start - std::min(window_start, kSignatureReach);
     std::vector<Definition> used;
-    for (Definition& d : definitions_in(tree, {from, window.start})) {
-      const bool outside = d.span.end <= window.start && d.kind == DefinitionKind::kFunction;
+    for (Definition& d : definitions_in(tree, {from, window_start})) {
+      const bool outside = d.span.end <= window_start && d.kind == DefinitionKind::kFunction;
       if (outside && mentions(kept, last_part(d.name))) used.push_back(std::move(d));
     }
     // The nearest ones, in file order.

@@ -5,14 +5,16 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 
 #include "lsp/context/cursor_site.h"
 #include "lsp/syntax/scope.h"
 
 namespace incipit::lsp {
 
-// For a window of `tree`'s text that starts at `window.start`; `window.end` is the cursor. At most
+// For a window of `tree`'s text that starts at `window_start` and shows `kept`. At most
 // `max_bytes`; empty when the window starts at the beginning. Ends with a line end.
-std::string file_header(const SyntaxTree& tree, Span window, size_t max_bytes);
+std::string file_header(const SyntaxTree& tree, size_t window_start, std::string_view kept,
+                        size_t max_bytes);
 
 }  // namespace incipit::lsp

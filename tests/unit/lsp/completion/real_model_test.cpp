@@ -1,0 +1,143 @@
+// Completions and an explanation by the model in the tree, through the whole pipeline. What is
+// asserted is what a user would expect of any model; the texts themselves are printed.
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+
+#include "lsp/completion/completion_pipeline.h"
+#include "lsp/context/cursor_site.h"
+#include "lsp/syntax/scope.h"
+#include "tests/support/golden.h"
+#include "tests/support/marked_text.h"
+#include "tests/support/pocket_tokenizer.h"
+
+namespace incipit::lsp {
+namespace {
+
+std::shared_ptr<engine::Engine> pocket_engine() {
+  engine::EngineOptions options;
+  options.model = test::pocket_directory().string();
+  options.n_threads = 2;
+  options.cache_dir = testing::TempDir() + "incipit_real_model_test";
+  auto engine = engine::Engine::create(options);
+  if (!engine) throw std::runtime_error(engine.error().message);
+  return std::move(*engine);
+}
+
+class RealModel : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { pipeline_ = new CompletionPipeline(pocket_engine()); }
+  static void TearDownTestSuite() {
+    delete pipeline_;
+    pipeline_ = nullptr;
+  }
+
+  static CompletionOutcome complete(const DocumentSnapshot& document, size_t offset) {
+    CompletionRequest request;
+    request.document = document;
+    request.offset = offset;
+    std::promise<CompletionOutcome> promise;
+    pipeline_->start(request, [&](CompletionOutcome o) { promise.set_value(std::move(o)); });
+    return promise.get_future().get();
+  }
+
+  static CompletionPipeline* pipeline_;
+};
+
+CompletionPipeline* RealModel::pipeline_ = nullptr;
+
+DocumentSnapshot document_of(const test::GoldenCase& one, std::string text) {
+  DocumentSnapshot document;
+  document.uri = "file:///" + one.get("path");
+  document.path = one.get("path");
+  document.text = std::make_shared<const std::string>(std::move(text));
+  return document;  // without a languageId: the path says it
+}
+
+int errors_of(const DocumentSnapshot& document, const std::string& text) {
+  const Language* language = find_language("", document.path);
+  if (language == nullptr) return 0;
+  const Tree tree = DocumentParser(*language).parse(
+      std::make_shared<const std::string>(text),
+      DocumentParser::Clock::now() + std::chrono::hours(1));
+  return count_errors(*tree, {0, text.size()});
+}
+
+std::string problem_of(const test::GoldenCase& one, const test::MarkedText& marked,
+                       const DocumentSnapshot& document, const CompletionOutcome& outcome) {
+  if (outcome.items.size() != 1) return "no suggestion: " + outcome.why_empty;
+  const CompletionItem& item = outcome.items.front();
+  std::string text = marked.text;
+  text.replace(item.replace_start, item.replace_end - item.replace_start, item.insert_text);
+  std::printf("==== %s (%s)\n%s\n", one.name.c_str(), outcome.timings.finish.c_str(),
+              (marked.text.substr(0, marked.cursor) + "«" + item.insert_text + "»" +
+               marked.text.substr(item.replace_end))
+                  .c_str());
+  if (item.replace_start != marked.cursor) return "does not start at the cursor";
+  if (text.find("<|") != std::string::npos) return "a control token";
+  const std::string wanted = one.get("contains");
+  if (text.find(wanted) == std::string::npos) return "want \"" + wanted + "\"";
+  if (errors_of(document, text) > errors_of(document, marked.text)) return "brings parse errors";
+  const CursorSite site = look_at(marked.text, marked.cursor, nullptr);
+  const std::string_view last = trim(std::string_view(item.insert_text).substr(
+      item.insert_text.rfind('\n') == std::string::npos ? 0 : item.insert_text.rfind('\n')));
+  if (!trim(site.next_line).empty() && last == trim(site.next_line)) return "repeats the next line";
+  if (trim_right(item.insert_text) != item.insert_text && trim(site.after).empty()) {
+    return "blanks at the end";
+  }
+  return "";
+}
+
+TEST_F(RealModel, CompletesASanePieceOfCodeInEveryCase) {
+  const auto cases = test::read_golden(std::filesystem::path(INCIPIT_SOURCE_DIR) /
+                                       "tests/golden/completion/pocket.txt");
+  EXPECT_GE(cases.size(), 12U);
+  for (const test::GoldenCase& one : cases) {
+    const test::MarkedText marked = test::parse_marked(one.get("input"));
+    const DocumentSnapshot document = document_of(one, marked.text);
+    const CompletionOutcome outcome = complete(document, marked.cursor);
+    EXPECT_EQ(problem_of(one, marked, document, outcome), "") << one.name;
+  }
+}
+
+TEST_F(RealModel, TypingReusesThePromptInTheEngineToo) {
+  std::string text = "import os\n";
+  for (int i = 0; i < 20; ++i) {
+    text += "\n\ndef f" + std::to_string(i) + "(a, b):\n    return a + b * " + std::to_string(i) +
+            "\n";
+  }
+  text += "\n\ndef last(path):\n    name = ";
+  test::GoldenCase one{"typing", {{"path", "typing.py"}}};
+  complete(document_of(one, text), text.size());
+  text += "[";  // not what was suggested: the model is asked again
+  const CompletionOutcome outcome = complete(document_of(one, text), text.size());
+  const engine::Timings& timings = outcome.timings.engine;
+  ASSERT_GT(timings.n_prompt_tokens, 100);
+  EXPECT_GE(timings.n_cached_tokens, timings.n_prompt_tokens * 95 / 100);
+}
+
+TEST_F(RealModel, ExplainsAFunctionInASentence) {
+  ExplainRequest request;
+  request.document.path = "shapes.py";
+  request.document.uri = "file:///shapes.py";
+  request.document.text = std::make_shared<const std::string>(
+      "def is_prime(n):\n    for i in range(2, n):\n        if n % i == 0:\n"
+      "            return False\n    return True\n");
+  request.end = request.document.text->size();
+  std::string streamed;
+  std::promise<ExplainOutcome> promise;
+  pipeline_->explain(
+      request, [&](std::string_view piece) { streamed += piece; },
+      [&](ExplainOutcome outcome) { promise.set_value(std::move(outcome)); });
+  const ExplainOutcome outcome = promise.get_future().get();
+  ASSERT_FALSE(outcome.error.has_value()) << outcome.error->message;
+  std::printf("explanation: %s\n", outcome.text.c_str());
+  EXPECT_GT(outcome.text.size(), 10U);
+  EXPECT_EQ(outcome.text, trim(streamed));
+}
+
+}  // namespace
+}  // namespace incipit::lsp
