@@ -43,10 +43,11 @@ Place DocumentStates::read(const DocumentSnapshot& document, size_t offset,
   return place;
 }
 
-Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens) {
+Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens,
+                                      LastBlank last_blank) {
   State& state = state_of(place.document);
   return state.prompts->build(place.site, place.document.text, place.tree.get(),
-                              place.document.path, budget_tokens);
+                              place.document.path, budget_tokens, last_blank);
 }
 
 bool DocumentStates::repeats_last_prompt(const std::string& uri,

@@ -33,7 +33,8 @@ class DocumentStates {
   explicit DocumentStates(const engine::Engine& engine);
 
   Place read(const DocumentSnapshot& document, size_t offset, const CancelToken& cancel);
-  Result<Prompt> prompt(const Place& place, int32_t budget_tokens);
+  Result<Prompt> prompt(const Place& place, int32_t budget_tokens,
+                        LastBlank last_blank = LastBlank::kLeftToTheModel);
 
   // True when the engine was asked with these very tokens last for this document; notes them.
   bool repeats_last_prompt(const std::string& uri, const std::vector<engine::TokenId>& tokens);

@@ -64,6 +64,18 @@ size_t cursor_of(const CompletionRequest& request) {
                                : request.offset;
 }
 
+// What was generated, from the cursor on: the blank that the prompt lacked is there already.
+std::string from_cursor(std::string_view generated, bool lacks_a_blank) {
+  if (lacks_a_blank && generated.starts_with(' ')) generated.remove_prefix(1);
+  return with_lf(generated);
+}
+
+// Whether the model went on with the word before the blank, as if there were none.
+bool missed_the_blank(std::string_view generated) {
+  return !generated.empty() && generated.front() != ' ' && generated.front() != '\n' &&
+         generated.front() != '\r';
+}
+
 // From what postprocess made of a candidate to what the client gets, in the client's document.
 CompletionItem item_of(const CompletionRequest& request, const Place& place,
                        const Postprocessed& result) {
@@ -209,9 +221,10 @@ void PipelineWorker::start_generation(StartEvent event, Place place, Prompt prom
   Flight& flight = flights_[id];
   flight.uri = place.document.uri;
   flight.engine_cancel = request.cancel;
+  const bool lacks_a_blank = prompt.lacks_a_blank;
   flight.completion = std::make_unique<CompletionFlight>(
       CompletionFlight{std::move(event), std::move(place), site, StopChecks(site),
-                       engine::StreamingDecoder(*tokenizer_), "", since(t0)});
+                       engine::StreamingDecoder(*tokenizer_), "", lacks_a_blank, since(t0)});
   submit(id, std::move(request), false);
 }
 
@@ -245,7 +258,11 @@ void PipelineWorker::on(const TokensEvent& event) {
     for (const engine::TokenId token : event.tokens) {
       completion.text += completion.decoder.push(token);
     }
-    if (completion.checks.look(with_lf(completion.text))) flight.engine_cancel.cancel();
+    if (completion.lacks_a_blank && missed_the_blank(completion.text)) {
+      flight.engine_cancel.cancel();
+    } else if (completion.checks.look(from_cursor(completion.text, completion.lacks_a_blank))) {
+      flight.engine_cancel.cancel();
+    }
   }
 }
 
@@ -259,7 +276,25 @@ void PipelineWorker::on(FinishedEvent event) {
   if (flight.explain != nullptr) finish(std::move(*flight.explain), std::move(event.generation));
 }
 
+// A prompt that left out the last blank gave a word that goes on without one: once more, with all
+// of the text. True when that was started.
+bool PipelineWorker::ask_again(CompletionFlight& flight, const engine::Generation& generation) {
+  if (!flight.lacks_a_blank || flight.start.request.cancel.cancelled() ||
+      generation.reason == engine::FinishReason::kError ||
+      !missed_the_blank(tokenizer_->decode(generation.tokens))) {
+    return false;
+  }
+  const CompletionOptions& options = flight.start.request.options;
+  Result<Prompt> prompt = documents_.prompt(
+      flight.place, prompt_budget(options.context_tokens, options.max_tokens), LastBlank::kShown);
+  if (!prompt) return false;
+  start_generation(std::move(flight.start), std::move(flight.place), std::move(*prompt),
+                   PipelineClock::now() - flight.context_time);
+  return true;
+}
+
 void PipelineWorker::finish(CompletionFlight flight, engine::Generation generation) {
+  if (ask_again(flight, generation)) return;
   CompletionOutcome outcome = outcome_of(flight, generation);
   outcome.timings.context = flight.context_time;
   outcome.timings.engine = generation.timings;
@@ -278,7 +313,8 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   CompletionOutcome outcome;
   outcome.timings.finish = engine::name_of(generation.reason);
   const CompletionRequest& request = flight.start.request;
-  const bool stopped_by_checks = flight.checks.look(with_lf(flight.text)).has_value();
+  const bool stopped_by_checks =
+      flight.checks.look(from_cursor(flight.text, flight.lacks_a_blank)).has_value();
   if (request.cancel.cancelled() ||
       (generation.reason == FinishReason::kCancelled && !stopped_by_checks)) {
     outcome.cancelled = true;
@@ -296,7 +332,7 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   for (const engine::TokenId token : generation.tokens) text += decoder.push(token);
   const bool complete = generation.reason == FinishReason::kStopToken ||
                         generation.reason == FinishReason::kStopString;
-  text = with_lf(text);
+  text = from_cursor(text, flight.lacks_a_blank);
   const Cut cut = StopChecks(flight.stop_site).finish(text, complete);
   text.resize(cut.at);
   if (!cut.reason.empty()) outcome.timings.finish = cut.reason;

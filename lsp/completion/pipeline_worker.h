@@ -34,7 +34,8 @@ class PipelineWorker {
     StopSite stop_site;
     StopChecks checks;
     engine::StreamingDecoder decoder;
-    std::string text;  // generated so far
+    std::string text;            // generated so far
+    bool lacks_a_blank = false;  // see Prompt
     std::chrono::microseconds context_time{0};
   };
   struct ExplainFlight {
@@ -64,6 +65,7 @@ class PipelineWorker {
   void submit(uint64_t id, engine::GenerateRequest request, bool every_token);
   void finish(CompletionFlight flight, engine::Generation generation);
   void finish(ExplainFlight flight, engine::Generation generation);
+  bool ask_again(CompletionFlight& flight, const engine::Generation& generation);
   CompletionOutcome outcome_of(CompletionFlight& flight, const engine::Generation& generation);
   void stream(ExplainFlight& flight, const std::vector<engine::TokenId>& tokens, size_t from,
               const CancelToken& engine_cancel);

@@ -105,7 +105,9 @@ void fix_first_indent(const CursorSite& site, const Language* language, const In
   const int cursor = indent_columns(site.before);
   int wanted = indent_columns(site.previous_line);
   if (opens_block(site.previous_line, language)) wanted += style.unit;
-  const int surplus = std::min(lead, std::max(0, cursor + lead - std::max(wanted, cursor)));
+  // From column 0 the model may choose up to where the block is; elsewhere the cursor says where
+  // that is, unless the model's own blanks end exactly at the level that the line above opened.
+  const int surplus = cursor == 0 ? std::max(0, lead - wanted) : cursor + lead == wanted ? 0 : lead;
   if (surplus == 0) return;
   std::string result;
   for (size_t at = 0; at < text.size();) {
@@ -146,6 +148,14 @@ void use_indent_style(const IndentStyle& style, std::string& text) {
     at = end + 1;
   }
   text = std::move(result);
+}
+
+// "x = " and " y" make one blank, not two.
+void join_blanks(const CursorSite& site, std::string& text) {
+  if (site.blank_before() || site.open_quote != 0 ||
+      !is_blank(site.before.substr(site.before.size() - 1)))
+    return;
+  text.erase(0, std::min(text.find_first_not_of(" \t"), text.size()));
 }
 
 bool cuts_a_word(string_view text, size_t at) {
@@ -255,6 +265,7 @@ Postprocessed postprocess(const PostprocessInput& in) {
   remove_leading_lines(in.site, text);
   fix_first_indent(in.site, in.language, style, text);
   use_indent_style(style, text);
+  join_blanks(in.site, text);
   if (in.unit == CompletionUnit::kRestOfLine) {
     trim_line_overlap(in.site, text);
   } else {

@@ -144,10 +144,10 @@ PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_sta
   return anchor;
 }
 
-std::vector<TokenId> PromptBuilder::prefix_tokens(const PromptAnchor& anchor,
-                                                  const CursorSite& site) const {
-  return tokenizer_->encode(anchor.header +
-                            with_lf(site.text.substr(anchor.start, site.offset - anchor.start)));
+std::vector<TokenId> PromptBuilder::prefix_tokens(const PromptAnchor& anchor, string_view text,
+                                                  size_t end) const {
+  const size_t size = end - std::min(end, anchor.start);
+  return tokenizer_->encode(anchor.header + with_lf(text.substr(anchor.start, size)));
 }
 
 Prompt PromptBuilder::assemble(const std::vector<TokenId>& path, const PromptAnchor& anchor,
@@ -185,8 +185,18 @@ Prompt PromptBuilder::assemble(const std::vector<TokenId>& path, const PromptAnc
 }
 
 Result<Prompt> PromptBuilder::build(const CursorSite& site, const Text& text,
-                                    const SyntaxTree* tree, string_view path,
-                                    int32_t budget_tokens) {
+                                    const SyntaxTree* tree, string_view path, int32_t budget_tokens,
+                                    LastBlank last_blank) {
+  const bool leave = last_blank == LastBlank::kLeftToTheModel && site.before.ends_with(' ');
+  Result<Prompt> prompt =
+      build_shown(site, text, tree, path, budget_tokens, site.offset - (leave ? 1 : 0));
+  if (prompt) prompt->lacks_a_blank = leave;
+  return prompt;
+}
+
+Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& text,
+                                          const SyntaxTree* tree, string_view path,
+                                          int32_t budget_tokens, size_t end) {
   const size_t max_path = std::min<size_t>(kMaxPathTokens, std::max(budget_tokens, 0) / 8);
   const std::vector<TokenId> path_part = path_tokens(path, max_path);
   const Budget budget = budget_for(path_part.size(), budget_tokens);
@@ -204,7 +214,7 @@ Result<Prompt> PromptBuilder::build(const CursorSite& site, const Text& text,
        anchor = window_.find(site.offset, suffix_start)) {
     const bool fits_in_bytes = site.offset - anchor->start <= budget.prefix * kMaxBytesPerToken;
     const std::vector<TokenId> prefix =
-        fits_in_bytes ? prefix_tokens(*anchor, site) : std::vector<TokenId>();
+        fits_in_bytes ? prefix_tokens(*anchor, site.text, end) : std::vector<TokenId>();
     const bool too_close =
         anchor->start > 0 && prefix.size() < budget.prefix * kTooCloseShare / 100;
     const bool fits = fits_in_bytes && prefix.size() <= budget.prefix &&
@@ -214,11 +224,11 @@ Result<Prompt> PromptBuilder::build(const CursorSite& site, const Text& text,
   }
 
   PromptAnchor& anchor = window_.add(new_anchor(site, suffix_start, tree, budget));
-  std::vector<TokenId> prefix = prefix_tokens(anchor, site);
+  std::vector<TokenId> prefix = prefix_tokens(anchor, site.text, end);
   if (prefix.size() > budget.prefix) {
     // The header came on top of a window that was full already.
     anchor.header.clear();
-    prefix = prefix_tokens(anchor, site);
+    prefix = prefix_tokens(anchor, site.text, end);
   }
   if (prefix.size() > budget.prefix) {  // text that takes more tokens cut than whole
     prefix.erase(prefix.begin(), prefix.end() - static_cast<ptrdiff_t>(budget.prefix));

@@ -18,9 +18,14 @@
 
 namespace incipit::lsp {
 
+// Models have learned " x" as one token; after a prompt that ends with a blank they are lost. So
+// the last blank before the cursor is left to the model, which has to begin with it.
+enum class LastBlank { kLeftToTheModel, kShown };
+
 struct Prompt {
   std::vector<engine::TokenId> tokens;
-  size_t window_start = 0;  // first byte of the document that is shown
+  size_t window_start = 0;     // first byte of the document that is shown
+  bool lacks_a_blank = false;  // the generated text has to begin with ' ', which is already there
 };
 
 class PromptBuilder {
@@ -31,7 +36,8 @@ class PromptBuilder {
   // `site` looks at *text; `tree` is the text's or null. At most `budget_tokens`; an error says why
   // that is not enough.
   Result<Prompt> build(const CursorSite& site, const Text& text, const SyntaxTree* tree,
-                       std::string_view path, int32_t budget_tokens);
+                       std::string_view path, int32_t budget_tokens,
+                       LastBlank last_blank = LastBlank::kLeftToTheModel);
 
  private:
   struct Budget {
@@ -44,10 +50,13 @@ class PromptBuilder {
                           Budget budget) const;
   size_t window_start(const CursorSite& site, const SyntaxTree* tree, size_t max_tokens) const;
   void take_suffix(std::string_view after, size_t max_tokens, PromptAnchor& anchor) const;
-  std::vector<engine::TokenId> prefix_tokens(const PromptAnchor& anchor,
-                                             const CursorSite& site) const;
+  // The text before the cursor that is shown ends at `end`.
+  std::vector<engine::TokenId> prefix_tokens(const PromptAnchor& anchor, std::string_view text,
+                                             size_t end) const;
   Prompt assemble(const std::vector<engine::TokenId>& path, const PromptAnchor& anchor,
                   const std::vector<engine::TokenId>& prefix) const;
+  Result<Prompt> build_shown(const CursorSite& site, const Text& text, const SyntaxTree* tree,
+                             std::string_view path, int32_t budget_tokens, size_t end);
 
   const engine::Tokenizer* tokenizer_;
   const engine::PromptFormat* format_;

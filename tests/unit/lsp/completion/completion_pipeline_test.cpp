@@ -72,7 +72,7 @@ constexpr std::string_view kAdd = "def add(a, b):\n    return $0\n\n\nprint(add(
 
 TEST(CompletionPipeline, InsertsWhatTheModelWrote) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
-  engine->reply_with_text("a + b\n\n\nprint(");
+  engine->reply_with_text(" a + b\n\n\nprint(");
   CompletionPipeline pipeline(engine);
   const CompletionRequest request = request_at(kAdd);
   const CompletionOutcome outcome = start(pipeline, request).get();
@@ -84,7 +84,7 @@ TEST(CompletionPipeline, InsertsWhatTheModelWrote) {
 
 TEST(CompletionPipeline, AsksWithThePromptOfTheModelAndStopsItAtTheEndOfTheStatement) {
   auto engine = make_engine(FakeEngine::Mode::kManual);
-  engine->reply_with_text("a + b\n    x = 1\n    y = 2\n    z = 3\n    u = 4\n    v = 5\n");
+  engine->reply_with_text(" a + b\n    x = 1\n    y = 2\n    z = 3\n    u = 4\n    v = 5\n");
   CompletionPipeline pipeline(engine);
   std::future<CompletionOutcome> outcome = start(pipeline, request_at(kAdd));
   engine->wait_for_requests(1);
@@ -96,7 +96,7 @@ TEST(CompletionPipeline, AsksWithThePromptOfTheModelAndStopsItAtTheEndOfTheState
 }
 
 TEST(CompletionPipeline, TheCutDoesNotDependOnWhenTheEngineStops) {
-  const std::string answer = "a + b\n    x = 1\n    y = 2\n";
+  const std::string answer = " a + b\n    x = 1\n    y = 2\n";
   std::vector<std::string> texts;
   for (const auto mode : {FakeEngine::Mode::kImmediate, FakeEngine::Mode::kThread}) {
     auto engine = make_engine(mode);
@@ -109,7 +109,7 @@ TEST(CompletionPipeline, TheCutDoesNotDependOnWhenTheEngineStops) {
 
 TEST(CompletionPipeline, AnswersACancelledRequestAndStopsTheEngine) {
   auto engine = make_engine(FakeEngine::Mode::kManual);
-  engine->reply_with_text("a + b");
+  engine->reply_with_text(" a + b");
   CompletionPipeline pipeline(engine);
   CompletionRequest request = request_at(kAdd);
   const CancelToken cancel = request.cancel;
@@ -161,6 +161,19 @@ TEST(CompletionPipeline, SaysWhyAFailedEngineGaveNothing) {
   EXPECT_EQ(outcome.why_empty, "the engine could not answer: no free page");
 }
 
+TEST(CompletionPipeline, AsksAgainWhenTheModelGoesOnWithTheWordBeforeTheBlank) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  const auto tokenizer = test::pocket_tokenizer();
+  engine->set_script([&](const std::vector<engine::TokenId>& prompt) {
+    // The first prompt leaves the blank after "return" to the model.
+    const bool with_blank = tokenizer->decode(prompt).ends_with("return ");
+    return tokenizer->encode(with_blank ? "total\n" : "ed = 1\n");
+  });
+  CompletionPipeline pipeline(engine);
+  EXPECT_EQ(start(pipeline, request_at(kAdd)).get().items.at(0).insert_text, "total");
+  EXPECT_EQ(engine->n_requests(), 2U);
+}
+
 TEST(CompletionPipeline, NeverShowsASecretFileToTheModel) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
   CompletionPipeline pipeline(engine);
@@ -188,7 +201,7 @@ TEST(CompletionPipeline, DoesNotAskInTheMiddleOfAWord) {
 
 TEST(CompletionPipeline, GoesOnWithASuggestionThatIsBeingTyped) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
-  engine->reply_with_text("first_value + second_value\n");
+  engine->reply_with_text(" first_value + second_value\n");
   CompletionPipeline pipeline(engine);
   start(pipeline, request_at("def f():\n    return $0\n")).get();
   const CompletionOutcome typed =
@@ -203,7 +216,7 @@ TEST(CompletionPipeline, GoesOnWithASuggestionThatIsBeingTyped) {
 
 TEST(CompletionPipeline, ForgetsASuggestionWithItsDocument) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
-  engine->reply_with_text("first_value\n");
+  engine->reply_with_text(" first_value\n");
   CompletionPipeline pipeline(engine);
   const CompletionRequest request = request_at("def f():\n    return $0\n");
   start(pipeline, request).get();
@@ -341,7 +354,7 @@ TEST(CompletionPipeline, RefusesToExplainNothing) {
 
 TEST(CompletionPipeline, ManyRequestsFromManyThreadsAreEachAnsweredOnce) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
-  engine->reply_with_text("a + b\n");
+  engine->reply_with_text(" a + b\n");
   CompletionPipeline pipeline(engine);
   std::vector<std::thread> threads;
   std::vector<std::future<CompletionOutcome>> outcomes(64);

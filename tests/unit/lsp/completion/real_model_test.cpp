@@ -60,9 +60,9 @@ DocumentSnapshot document_of(const test::GoldenCase& one, std::string text) {
 int errors_of(const DocumentSnapshot& document, const std::string& text) {
   const Language* language = find_language("", document.path);
   if (language == nullptr) return 0;
-  const Tree tree = DocumentParser(*language).parse(
-      std::make_shared<const std::string>(text),
-      DocumentParser::Clock::now() + std::chrono::hours(1));
+  const Tree tree =
+      DocumentParser(*language).parse(std::make_shared<const std::string>(text),
+                                      DocumentParser::Clock::now() + std::chrono::hours(1));
   return count_errors(*tree, {0, text.size()});
 }
 
@@ -82,8 +82,10 @@ std::string problem_of(const test::GoldenCase& one, const test::MarkedText& mark
   if (text.find(wanted) == std::string::npos) return "want \"" + wanted + "\"";
   if (errors_of(document, text) > errors_of(document, marked.text)) return "brings parse errors";
   const CursorSite site = look_at(marked.text, marked.cursor, nullptr);
-  const std::string_view last = trim(std::string_view(item.insert_text).substr(
-      item.insert_text.rfind('\n') == std::string::npos ? 0 : item.insert_text.rfind('\n')));
+  const std::string_view last = trim(std::string_view(item.insert_text)
+                                         .substr(item.insert_text.rfind('\n') == std::string::npos
+                                                     ? 0
+                                                     : item.insert_text.rfind('\n')));
   if (!trim(site.next_line).empty() && last == trim(site.next_line)) return "repeats the next line";
   if (trim_right(item.insert_text) != item.insert_text && trim(site.after).empty()) {
     return "blanks at the end";
@@ -106,8 +108,8 @@ TEST_F(RealModel, CompletesASanePieceOfCodeInEveryCase) {
 TEST_F(RealModel, TypingReusesThePromptInTheEngineToo) {
   std::string text = "import os\n";
   for (int i = 0; i < 20; ++i) {
-    text += "\n\ndef f" + std::to_string(i) + "(a, b):\n    return a + b * " + std::to_string(i) +
-            "\n";
+    text +=
+        "\n\ndef f" + std::to_string(i) + "(a, b):\n    return a + b * " + std::to_string(i) + "\n";
   }
   text += "\n\ndef last(path):\n    name = ";
   test::GoldenCase one{"typing", {{"path", "typing.py"}}};
