@@ -124,7 +124,7 @@ size_t common_prefix(const std::vector<TokenId>& a, const std::vector<TokenId>& 
 }
 
 // What an engine with an exact-prefix cache reuses while somebody types `typed` at `cursor`: the
-// longest common prefix with any earlier prompt.
+// longest common prefix with one of the last prompts.
 double share_reused(Session& session, std::string text, size_t cursor, std::string_view typed,
                     std::string_view autoclosed = "") {
   std::vector<std::vector<TokenId>> seen{session.prompt(text, cursor).value().tokens};
@@ -139,6 +139,7 @@ double share_reused(Session& session, std::string text, size_t cursor, std::stri
     for (const auto& old : seen) best = std::max(best, common_prefix(old, prompt.tokens));
     n_tokens += prompt.tokens.size();
     n_reused += best;
+    if (seen.size() == 4) seen.erase(seen.begin());
     seen.push_back(prompt.tokens);
   }
   return static_cast<double>(n_reused) / static_cast<double>(n_tokens);
