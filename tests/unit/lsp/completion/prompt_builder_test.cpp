@@ -126,15 +126,15 @@ size_t common_prefix(const std::vector<TokenId>& a, const std::vector<TokenId>& 
 // What an engine with an exact-prefix cache reuses while somebody types `typed` at `cursor`: the
 // longest common prefix with one of the last prompts.
 double share_reused(Session& session, std::string text, size_t cursor, std::string_view typed,
-                    std::string_view autoclosed = "") {
-  std::vector<std::vector<TokenId>> seen{session.prompt(text, cursor).value().tokens};
+                    std::string_view autoclosed = "", int32_t budget = 1984) {
+  std::vector<std::vector<TokenId>> seen{session.prompt(text, cursor, budget).value().tokens};
   size_t n_tokens = 0;
   size_t n_reused = 0;
   for (const char c : typed) {
     text.insert(cursor++, 1, c);
     if (c == '(' && !autoclosed.empty()) text.insert(cursor, autoclosed);
-    const Prompt prompt = session.prompt(text, cursor).value();
-    EXPECT_LE(prompt.tokens.size(), 1984U);
+    const Prompt prompt = session.prompt(text, cursor, budget).value();
+    EXPECT_LE(prompt.tokens.size(), static_cast<size_t>(budget));
     size_t best = 0;
     for (const auto& old : seen) best = std::max(best, common_prefix(old, prompt.tokens));
     n_tokens += prompt.tokens.size();
@@ -163,12 +163,13 @@ TEST(PromptBuilder, TypingReusesNearlyTheWholePrompt) {
   std::printf("typing in a file that fits: %.4f of the prompt tokens reused\n", share);
 }
 
+// With a small budget, so that the window moves several times on the way.
 TEST(PromptBuilder, TypingReusesNearlyTheWholePromptInALargeFileToo) {
-  const std::string head = long_file(300) + "def new_function(total):\n";
+  const std::string head = long_file(60) + "def new_function(total):\n";
   Session session("python");
-  std::string typed;
-  for (int i = 0; i < 6; ++i) typed += kTyped;
-  const double share = share_reused(session, head + "\n\n" + long_file(300), head.size(), typed);
+  const std::string typed = std::string(kTyped) + std::string(kTyped) + std::string(kTyped);
+  const double share =
+      share_reused(session, head + "\n\n" + long_file(60), head.size(), typed, "", 500);
   EXPECT_GE(share, 0.95) << "share of prompt tokens reused";
   std::printf("typing in a file that does not fit: %.4f of the prompt tokens reused\n", share);
 }
