@@ -6,6 +6,6 @@ demo:
 test:
 	@scripts/test.sh
 format:
-	@git ls-files '*.h' '*.cpp' | xargs clang-format-14 -i
+	@git ls-files '*.h' '*.cpp' '*.cu' '*.cuh' ':!tests/golden' | xargs clang-format-14 -i
 clean:
 	rm -rf build

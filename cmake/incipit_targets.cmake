@@ -25,12 +25,24 @@ function(incipit_sanitize target)
 endfunction()
 
 # What scripts/test.sh builds under a sanitizer; the functions below add to them.
-add_custom_target(incipit_unit_tests)    # label unit: AddressSanitizer and UBSan
-add_custom_target(incipit_thread_tests)  # label threads: ThreadSanitizer
+add_custom_target(incipit_unit_tests)    # AddressSanitizer and UBSan
+add_custom_target(incipit_thread_tests)  # ThreadSanitizer
 add_custom_target(incipit_fuzz_targets)
 
-# incipit_test(NAME kernels_thread_pool SOURCES a_test.cpp LIBS kernels_cpu [LABELS unit threads]): one gtest binary, one
-# ctest case. Label "threads" where several threads meet: those run under ThreadSanitizer too.
+# Tests in which several threads meet: label "threads" beside their own.
+set(INCIPIT_THREAD_TESTS
+  engine_base_test
+  engine_fake_engine_test
+  engine_loop_test
+  engine_test
+  engine_tokenizer_test
+  kernels_step_invariance_test
+  kernels_thread_pool_test
+  lsp_completion_pipeline_test
+)
+
+# incipit_test(NAME kernels_thread_pool_test SOURCES a_test.cpp LIBS kernels_cpu [LABELS unit]): one gtest binary, one
+# ctest case.
 function(incipit_test)
   cmake_parse_arguments(arg "" "NAME" "SOURCES;LIBS;LABELS" ${ARGN})
   add_executable(${arg_NAME} ${arg_SOURCES})
@@ -40,6 +52,9 @@ function(incipit_test)
   add_test(NAME ${arg_NAME} COMMAND ${arg_NAME})
   if(NOT arg_LABELS)
     set(arg_LABELS unit)
+  endif()
+  if(arg_NAME IN_LIST INCIPIT_THREAD_TESTS)
+    list(APPEND arg_LABELS threads)
   endif()
   set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
   if("unit" IN_LIST arg_LABELS)

@@ -1,10 +1,136 @@
 #!/usr/bin/env bash
-# Builds and runs every test. `make test` and CI call exactly this.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-scripts/setup.sh
-for preset in release dev; do
-  cmake --preset "$preset" >/dev/null
-  cmake --build --preset "$preset"
-  ctest --preset "$preset"
+# Builds and runs every test, phase by phase; stops at the first phase that fails, with its output. `make test` and CI
+# call exactly this. Logs of each phase stay in build/test-logs. Asks nothing, needs no network once set up.
+#
+#   scripts/test.sh             everything
+#   scripts/test.sh PHASE...    some of: setup release dev tsan fuzz
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+
+readonly all_phases=(setup release dev tsan fuzz)
+readonly wanted=("${@:-${all_phases[@]}}")
+readonly logs=build/test-logs
+n_jobs=$(nproc)
+readonly n_jobs
+mkdir -p "$logs"
+
+names=()    # of the phases run so far
+seconds=()
+results=()
+n_passed=0
+n_failed=0
+
+report() {
+  printf '\n%-28s %8s  %s\n' phase seconds result
+  local i
+  for i in "${!names[@]}"; do printf '%-28s %8s  %s\n' "${names[$i]}" "${seconds[$i]}" "${results[$i]}"; done
+  printf '%-28s %8s\n\n' all "$SECONDS"
+  echo "total: $n_passed passed, $n_failed failed"
+}
+
+# record NAME START RESULT: a row of the table.
+record() {
+  names+=("$1")
+  seconds+=("$((SECONDS - $2))")
+  results+=("$3")
+}
+
+fail() {
+  [ "$n_failed" -gt 0 ] || n_failed=1
+  report
+  exit 1
+}
+
+# quiet NAME COMMAND...: output goes to a log; its end is shown when the command fails.
+quiet() {
+  local name=$1 start=$SECONDS log
+  log="$logs/${1// /-}.log"
+  shift
+  printf '== %s\n' "$name"
+  if "$@" >"$log" 2>&1 </dev/null; then
+    record "$name" "$start" ok
+  else
+    grep -n -m 5 -E 'FAILED:|error:|Error ' "$log"
+    tail -n 80 "$log"
+    record "$name" "$start" "FAILED, see $log"
+    fail
+  fi
+}
+
+# count_tests LOG: "PASSED FAILED" of a ctest log: the tests inside a gtest program count one each, any other case is one.
+count_tests() {
+  awk '
+    /^\[  PASSED  \] [0-9]+ test/ { passed += $4; inside = 1 }
+    /^ *[0-9]+ FAILED TEST/ { failed += $1; inside = 1 }
+    /^Test Passed\.$/ { if (!inside) ++passed; inside = 0 }
+    /^Test Failed\.$|^Test timed out|^Unable to find executable|^Child aborted|^Exception:/ { if (!inside) ++failed; inside = 0 }
+    END { print passed + 0, failed + 0 }' "$1"
+}
+
+# tests NAME PRESET CTEST-ARGUMENTS...: shows one line a ctest case, and the output of those that fail.
+tests() {
+  local name=$1 preset=$2 start=$SECONDS log code passed failed
+  log="$logs/${1// /-}.log"
+  shift 2
+  printf '== %s\n' "$name"
+  # Programs under test keep packed weights in the build tree, not in the user's home.
+  XDG_CACHE_HOME=$PWD/build/test-cache "${run_prefix[@]}" ctest --test-dir "build/$preset" --output-on-failure \
+    --no-tests=error "$@" 2>&1 </dev/null | tee "$log"
+  code=${PIPESTATUS[0]}
+  cp "build/$preset/Testing/Temporary/LastTest.log" "$log.all"
+  read -r passed failed < <(count_tests "$log.all")
+  n_passed=$((n_passed + passed))
+  if [ "$code" -ne 0 ]; then
+    n_failed=$((n_failed + (failed > 0 ? failed : 1)))
+    record "$name" "$start" "FAILED ($passed passed, $failed failed), see $log"
+    fail
+  fi
+  record "$name" "$start" "$passed passed"
+}
+
+build() {
+  local preset=$1
+  shift
+  cmake --preset "$preset" && cmake --build --preset "$preset" -j "$n_jobs" "$@"
+}
+
+phase_setup() {
+  quiet setup scripts/setup.sh
+}
+
+# What users get: everything is built, every kind of test runs. Editors and servers have the machine to themselves.
+phase_release() {
+  quiet 'release build' build release
+  tests 'release tests' release -j "$n_jobs" -LE '^(e2e|fuzz)$'
+  tests 'release end to end' release -L '^e2e$'
+}
+
+# Memory errors and undefined behaviour.
+phase_dev() {
+  quiet 'dev build (ASan, UBSan)' build dev --target incipit_unit_tests
+  tests 'dev tests (ASan, UBSan)' dev -j "$n_jobs" -L '^unit$'
+}
+
+# Data races, in the tests where several threads meet.
+phase_tsan() {
+  quiet 'tsan build' build tsan --target incipit_thread_tests
+  # ThreadSanitizer of GCC 12 can't place its shadow memory when the kernel randomises addresses widely.
+  if setarch "$(uname -m)" -R true 2>/dev/null; then run_prefix=(setarch "$(uname -m)" -R); fi
+  tests 'tsan tests' tsan -j "$n_jobs" -L '^threads$'
+  run_prefix=(env)
+}
+
+phase_fuzz() {
+  quiet 'fuzz build' build fuzz --target incipit_fuzz_targets
+  tests 'fuzz, 30 s a target' fuzz -j "$n_jobs" -L '^fuzz$'
+}
+
+run_prefix=(env)
+for phase in "${wanted[@]}"; do
+  if ! declare -F "phase_$phase" >/dev/null; then
+    echo "scripts/test.sh: unknown phase $phase, want some of: ${all_phases[*]}" >&2
+    exit 64
+  fi
 done
+for phase in "${wanted[@]}"; do "phase_$phase"; done
+report
