@@ -88,9 +88,13 @@ SIMD_INLINE void multiply_add(Tile<kRows, kVectors>& tile, const float* a, const
   }
 }
 
-// One or two queries fill a narrow tile's registers with vectors instead.
+// Few queries fill the registers with twice the vectors instead (accumulators, operands and a
+// broadcast must fit).
 template <int kRows>
-inline constexpr int kVectorsFor = kRows * 3 <= kTileRows&& kTileVectors < 2 ? 2 : kTileVectors;
+inline constexpr bool kWideFits =
+    (kRows + 1) * 2 * kTileVectors* kRegistersPerVector + 1 <= kVectorRegisters;
+template <int kRows>
+inline constexpr int kVectorsFor = kWideFits<kRows> ? 2 * kTileVectors : kTileVectors;
 
 template <int kRows, int kVectors, class T>
 SIMD_INLINE void score_pages(const float* q, const T* const* k_pages, const T* const* v_pages,
@@ -197,8 +201,8 @@ int visible_tokens(const Scratch& s, int first_query, int n_rows, int chunk_begi
   return visible < n_tokens ? visible : n_tokens;
 }
 
-// Widening is exact, so a query does not notice whether its tile read fp16 or float. With F16C it
-// is left out: 48 queries gain 5 %, 16 lose 20 % (attention_bench prefill/pocket).
+// Widening is exact, so a query does not notice whether its tile read fp16 or float. Where fp16 is
+// read by an instruction this costs more than it saves (attention_bench prefill: 3 to 10 %).
 ChunkPages<float> widen_chunk(Scratch& s, const ChunkPages<uint16_t>& pages, int n_tokens,
                               int head_dim) {
   ChunkPages<float> wide;
@@ -229,6 +233,14 @@ void attend_chunk(Scratch& s, int n_queries, const ChunkPages<uint16_t>& pages, 
     attend_tile<4>,
     attend_tile<5>,
     attend_tile<6>,
+#endif
+#if defined(KERNELS_ISA_AVX512)
+    attend_tile<7>,
+    attend_tile<8>,
+    attend_tile<9>,
+    attend_tile<10>,
+    attend_tile<11>,
+    attend_tile<12>,
 #endif
   };
   int i = 0;

@@ -30,8 +30,12 @@ namespace incipit::kernels::KERNELS_ISA {
 
 #if defined(KERNELS_ISA_AVX512)
 
-inline constexpr int kTileRows = 6;  // 6 x 4 accumulators, 4 operands, 1 broadcast of 32 zmm
-inline constexpr int kTileVectors = 4;
+inline constexpr int kVectorRegisters = 32;
+inline constexpr int kRegistersPerVector = 1;
+// Product tiles: 12 x 2 accumulators, 2 operands and a broadcast. (6 x 4 converts twice as many
+// fp16 vectors a multiply-add: 4 to 6 % slower, attention_bench prefill.)
+inline constexpr int kTileRows = 12;
+inline constexpr int kTileVectors = 2;
 inline constexpr bool kHalvesAreSlow = false;  // fp16 is read by an instruction
 
 struct F32x16 {
@@ -93,7 +97,9 @@ SIMD_INLINE F32x16 scale_by_power(F32x16 p, F32x16 t, F32x16 x, float low) {
 
 #elif defined(KERNELS_ISA_AVX2)
 
-inline constexpr int kTileRows = 6;  // 6 x 1 pairs of accumulators, 1 pair, 1 broadcast of 16 ymm
+inline constexpr int kVectorRegisters = 16;
+inline constexpr int kRegistersPerVector = 2;
+inline constexpr int kTileRows = 6;  // 6 x 1 pairs of accumulators, a pair and a broadcast
 inline constexpr int kTileVectors = 1;
 inline constexpr bool kHalvesAreSlow = false;
 

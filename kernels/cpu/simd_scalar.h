@@ -23,7 +23,9 @@ SIMD_INLINE float bits_float(uint32_t bits) {
   return x;
 }
 
-inline constexpr int kTileRows = 2;  // 2 x 4 accumulators, 4 operands, 1 broadcast of 16 xmm
+inline constexpr int kVectorRegisters = 16;
+inline constexpr int kRegistersPerVector = 4;
+inline constexpr int kTileRows = 2;  // 2 x 4 accumulators, 4 operands and a broadcast
 inline constexpr int kTileVectors = 1;
 inline constexpr bool kHalvesAreSlow = true;  // a dozen operations each
 
