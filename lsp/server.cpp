@@ -1,5 +1,6 @@
 #include "lsp/server.h"
 
+#include <deque>
 #include <string>
 #include <thread>
 #include <utility>
@@ -34,11 +35,21 @@ Overloaded(F...) -> Overloaded<F...>;
 struct Server::Impl {
   Impl(ServerOptions options, Transport& wire, EngineFactory make_engine)
       : transport(wire),
+        on_stopping(options.on_stopping),
         connection([this](std::string_view frame) { write(frame); },
                    [this](IncomingRequest request) { session->handle(std::move(request)); },
                    [this](const IncomingNotification& n) { session->handle(n); }),
         session(std::make_unique<Session>(std::move(options), std::move(make_engine), connection,
-                                          [this](Task task) { queue.push(std::move(task)); })) {}
+                                          [this](Task task) { post(std::move(task)); })) {}
+
+  // Any thread. What io posts to itself must not wait for room in the queue.
+  void post(Task task) {
+    if (std::this_thread::get_id() == io_thread) {
+      own_tasks.push_back(std::move(task));
+    } else {
+      queue.push(std::move(task));
+    }
+  }
 
   void write(std::string_view frame) {
     if (!output_broken && !transport.write(frame)) output_broken = true;
@@ -59,8 +70,14 @@ struct Server::Impl {
 
   // Empty when a deadline passed instead.
   std::optional<Event> next_event() {
+    if (!own_tasks.empty()) {
+      Event event(std::move(own_tasks.front()));
+      own_tasks.pop_front();
+      return event;
+    }
     if (auto event = queue.try_pop()) return event;
     session->on_idle();
+    if (!own_tasks.empty()) return next_event();
     const auto deadline = session->next_deadline();
     return deadline ? queue.pop_until(*deadline) : queue.pop();
   }
@@ -79,6 +96,7 @@ struct Server::Impl {
   }
 
   void stop() {
+    if (on_stopping) on_stopping(session->exit_code());
     session->answer_everything();
     transport.close();
     queue.close();
@@ -87,7 +105,10 @@ struct Server::Impl {
   }
 
   Transport& transport;
+  const std::function<void(int)> on_stopping;
+  const std::thread::id io_thread = std::this_thread::get_id();
   BoundedQueue<Event> queue{kQueueCapacity};
+  std::deque<Task> own_tasks;
   bool output_broken = false;
   JsonRpcConnection connection;
   std::unique_ptr<Session> session;

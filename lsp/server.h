@@ -31,6 +31,7 @@ struct ServerOptions {
   std::optional<std::filesystem::path> settings_file;  // JSON; the client's settings go before it
   // How long a completion that comes before the model is loaded waits for it.
   std::chrono::milliseconds load_wait{10'000};
+  std::function<void(int exit_code)> on_stopping;  // optional; io thread, before the parts go down
 };
 
 class Server {
@@ -41,7 +42,7 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Serves until `exit`, the end of input, a broken output or the parent's death. Returns the
-  // process's exit code: 0 after `shutdown`, else 1.
+  // process's exit code: 0 after `shutdown`, else 1. Called on the thread that made the server.
   int run();
 
  private:

@@ -1,6 +1,9 @@
-// The protocol on one screen: which message goes to which function. Handlers turn params into calls
-// and results; they hold no state and no lock.
+// The protocol on one screen (register_handlers, handlers.cpp): which message goes to which
+// function. Handlers turn params into calls and results; they hold no state and no lock.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "lsp/handlers/session.h"
 #include "lsp/protocol/methods.h"
@@ -12,8 +15,38 @@ namespace incipit::lsp {
 // lifecycle.cpp
 RpcResult<InitializeResult> handle_initialize(Session& session, const InitializeParams& params);
 RpcResult<Nothing> handle_shutdown(Session& session, const Nothing& params);
+void on_initialized(Session& session, const Nothing& params);
 void on_exit(Session& session, const Nothing& params);
 
+// text_sync.cpp
+void on_did_open(Session& session, const DidOpenParams& params);
+void on_did_change(Session& session, const DidChangeParams& params);
+void on_did_close(Session& session, const DidCloseParams& params);
+void on_folders_changed(Session& session, const DidChangeWorkspaceFoldersParams& params);
+
+// completion.cpp
+void start_inline_completion(Session& session, const InlineCompletionParams& params,
+                             const Call& call, Reply<InlineCompletionList> reply);
+void start_completion(Session& session, const CompletionParams& params, const Call& call,
+                      Reply<CompletionList> reply);
+
+// explain.cpp
+RpcResult<std::vector<Json>> handle_code_actions(Session& session, const CodeActionParams& params);
+void start_command(Session& session, const ExecuteCommandParams& params, const Call& call,
+                   Reply<std::string> reply);
+void on_progress_cancel(Session& session, const WorkDoneProgressCancelParams& params);
+
+// configuration.cpp
+void ask_configuration(Session& session);
+void on_did_change_configuration(Session& session, const DidChangeConfigurationParams& params);
+
+// status.cpp
+RpcResult<Status> handle_status(Session& session, const Nothing& params);
+
 void register_handlers(Dispatcher<Session>& on);
+
+// What the client is told it may ask for.
+constexpr std::string_view kExplainCommand = "incipit.explain";
+constexpr std::string_view kExplainKind = "explain";
 
 }  // namespace incipit::lsp

@@ -1,4 +1,4 @@
-// initialize, shutdown, exit.
+// initialize, initialized, shutdown, exit.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -10,12 +10,9 @@ namespace incipit::lsp {
 namespace {
 
 // utf-8 is what the documents are kept in, so it costs nothing; utf-16 is what every client knows.
-PositionEncoding negotiate_encoding(const InitializeParams& params) {
-  if (!params.capabilities || !params.capabilities->general ||
-      !params.capabilities->general->positionEncodings) {
-    return PositionEncoding::kUtf16;
-  }
-  const auto& offered = *params.capabilities->general->positionEncodings;
+PositionEncoding negotiate_encoding(const ClientCapabilities& client) {
+  if (!client.general || !client.general->positionEncodings) return PositionEncoding::kUtf16;
+  const auto& offered = *client.general->positionEncodings;
   for (const auto encoding :
        {PositionEncoding::kUtf8, PositionEncoding::kUtf16, PositionEncoding::kUtf32}) {
     if (std::find(offered.begin(), offered.end(), name_of(encoding)) != offered.end()) {
@@ -23,6 +20,25 @@ PositionEncoding negotiate_encoding(const InitializeParams& params) {
     }
   }
   return PositionEncoding::kUtf16;
+}
+
+ClientFeatures features_of(const ClientCapabilities& client) {
+  ClientFeatures features;
+  if (client.textDocument) {
+    const auto& document = *client.textDocument;
+    features.inline_completion = document.inlineCompletion.has_value();
+    features.code_action_literals =
+        document.codeAction && document.codeAction->codeActionLiteralSupport.has_value();
+  }
+  if (client.workspace) {
+    const auto& workspace = *client.workspace;
+    features.configuration = workspace.configuration.value_or(false);
+    features.configuration_register =
+        workspace.didChangeConfiguration &&
+        workspace.didChangeConfiguration->dynamicRegistration.value_or(false);
+  }
+  if (client.window) features.work_done_progress = client.window->workDoneProgress.value_or(false);
+  return features;
 }
 
 void watch_parent(Session& session, const InitializeParams& params) {
@@ -36,29 +52,71 @@ void watch_parent(Session& session, const InitializeParams& params) {
   });
 }
 
-bool lacks_inline_completion(const InitializeParams& params) {
-  return !params.capabilities || !params.capabilities->textDocument ||
-         !params.capabilities->textDocument->inlineCompletion;
+void set_folders(Session& session, const InitializeParams& params) {
+  if (params.workspaceFolders) {
+    session.documents.set_folders(*params.workspaceFolders);
+  } else if (params.rootUri) {
+    session.documents.set_folders({{*params.rootUri, std::nullopt}});
+  }
+}
+
+ServerCapabilities offer(const Session& session) {
+  ServerCapabilities offered;
+  offered.positionEncoding = name_of(session.encoding);
+  if (!session.client.inline_completion) {
+    offered.completionProvider = CompletionOptionsOffered{{".", "("}};
+  }
+  offered.codeActionProvider.codeActionKinds = {std::string(kExplainKind)};
+  offered.executeCommandProvider.commands = {std::string(kExplainCommand)};
+  return offered;
 }
 
 }  // namespace
 
 RpcResult<InitializeResult> handle_initialize(Session& session, const InitializeParams& params) {
+  const ClientCapabilities client = params.capabilities.value_or(ClientCapabilities());
+  if (params.clientInfo) {
+    log::info("client: {} {}", params.clientInfo->name, params.clientInfo->version.value_or(""));
+  }
   session.phase = Session::Phase::kRunning;
-  session.encoding = negotiate_encoding(params);
+  session.encoding = negotiate_encoding(client);
+  session.client = features_of(client);
+  set_folders(session, params);
   watch_parent(session, params);
+  // Everything that talks to the user waits until the client has its answer.
+  session.post([&session, options = params.initializationOptions] {
+    session.load_settings_file();
+    if (options) session.apply_settings(SettingsLayer::kInitialization, *options);
+    session.load_model();
+  });
+  return InitializeResult{offer(session), {"incipit", INCIPIT_VERSION}};
+}
 
-  InitializeResult result;
-  ServerCapabilities& offered = result.capabilities;
-  offered.positionEncoding = name_of(session.encoding);
-  if (lacks_inline_completion(params)) offered.completionProvider.emplace();
-  result.serverInfo = {"incipit", INCIPIT_VERSION};
-  return result;
+void on_initialized(Session& session, const Nothing&) {
+  if (session.client.work_done_progress) {
+    session.load_progress.allow();
+    if (session.model.state() == ModelHost::State::kLoading) {
+      session.load_progress.update(session.model.loading().fraction, session.model.loading().what);
+    }
+  }
+  if (session.client.configuration_register) {
+    const std::string name(method::DidChangeConfiguration::kName);
+    session.connection.request<method::RegisterCapability>(
+        {{Registration{"incipit-configuration", name, {"incipit"}}}}, [](RpcResult<Json> result) {
+          if (const auto* error = std::get_if<RpcError>(&result)) {
+            log::info("settings: the client will not tell of changes: {}", error->message);
+          }
+        });
+  }
+  if (session.client.configuration) ask_configuration(session);
 }
 
 RpcResult<Nothing> handle_shutdown(Session& session, const Nothing&) {
   session.phase = Session::Phase::kShutDown;
   session.shutdown_seen = true;
+  session.completions.cancel_all();
+  session.explanations.cancel_all();
+  session.model.stop_loading();
   return Nothing{};
 }
 

@@ -7,12 +7,17 @@
 
 namespace incipit::lsp {
 
-Session::Session(ServerOptions given, EngineFactory, JsonRpcConnection& wire, Post to_io)
-    : options(std::move(given)), connection(wire), post(std::move(to_io)) {
+Session::Session(ServerOptions given, EngineFactory make_engine, JsonRpcConnection& wire,
+                 Post to_io)
+    : options(std::move(given)),
+      connection(wire),
+      post(std::move(to_io)),
+      load_progress(wire),
+      model(std::move(make_engine), post, [this] { model_changed(); }),
+      completions({documents, settings, model, wire, post, options.load_wait}),
+      explanations(model, wire, post) {
   register_handlers(dispatcher_);
 }
-
-Session::~Session() = default;
 
 std::optional<RpcError> Session::refuse(const std::string& method) const {
   const bool is_initialize = method == method::Initialize::kName;
@@ -58,11 +63,67 @@ void Session::answer_everything() {
 }
 
 std::optional<std::chrono::steady_clock::time_point> Session::next_deadline() const {
-  return std::nullopt;
+  return completions.next_deadline();
 }
 
-void Session::on_deadline() {}
+void Session::on_deadline() {
+  completions.on_deadline();
+}
 
-void Session::on_idle() {}
+void Session::on_idle() {
+  if (!warm_uri_ || model.state() != ModelHost::State::kReady || phase != Phase::kRunning) return;
+  const Document* document = documents.find(*std::exchange(warm_uri_, std::nullopt));
+  if (!document || !settings.current().prewarm || completions.is_busy(document->uri()) ||
+      !completions.why_excluded(*document).empty()) {
+    return;
+  }
+  model.pipeline()->prewarm(documents.snapshot(*document), document->edit_offset());
+}
+
+void Session::show_message(MessageType type, const std::string& text) const {
+  connection.notify<method::ShowMessage>({static_cast<int32_t>(type), "incipit: " + text});
+}
+
+void Session::apply_settings(SettingsLayer layer, const Json& given) {
+  for (const std::string& problem : settings.set(layer, given)) {
+    log::warn("settings: {}", problem);
+    if (complaints_.insert(problem).second) show_message(MessageType::kWarning, problem);
+  }
+}
+
+void Session::load_settings_file() {
+  if (!options.settings_file) return;
+  const Result<Json> file = read_settings_file(*options.settings_file);
+  if (file) return apply_settings(SettingsLayer::kFile, *file);
+  log::warn("{}", file.error().message);
+  show_message(MessageType::kWarning, file.error().message);
+}
+
+void Session::load_model() {
+  engine::EngineOptions wanted = options.engine;
+  const Settings& chosen = settings.current();
+  if (!chosen.model.empty()) wanted.model = chosen.model;
+  if (chosen.threads > 0) wanted.n_threads = chosen.threads;
+  model.load(wanted);
+}
+
+void Session::model_changed() {
+  switch (model.state()) {
+    case ModelHost::State::kIdle:
+      break;
+    case ModelHost::State::kLoading:
+      load_progress.update(model.loading().fraction, model.loading().what);
+      return;
+    case ModelHost::State::kReady:
+      load_progress.finish("ready");
+      break;
+    case ModelHost::State::kFailed:
+      load_progress.finish("failed");
+      show_message(MessageType::kError, model.failure());
+      break;
+  }
+  completions.model_changed();
+  explanations.model_changed();
+}
 
 }  // namespace incipit::lsp

@@ -3,26 +3,38 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
-#include "lsp/document/position_encoding.h"
+#include "lsp/document/document_store.h"
+#include "lsp/handlers/completion_service.h"
+#include "lsp/handlers/explain_service.h"
+#include "lsp/handlers/load_progress.h"
+#include "lsp/handlers/model_host.h"
+#include "lsp/protocol/methods.h"
 #include "lsp/rpc/dispatcher.h"
 #include "lsp/rpc/json_rpc_connection.h"
 #include "lsp/rpc/parent_watch.h"
 #include "lsp/server.h"
+#include "lsp/settings.h"
 
 namespace incipit::lsp {
 
-using Post = std::function<void(std::function<void()>)>;
+// Of the client's capabilities those that change what the server does.
+struct ClientFeatures {
+  bool inline_completion = false;
+  bool code_action_literals = false;
+  bool configuration = false;           // can be asked for settings
+  bool configuration_register = false;  // wants to be told to send changes of them
+  bool work_done_progress = false;      // accepts tokens that the server makes
+};
 
 class Session {
  public:
   Session(ServerOptions options, EngineFactory make_engine, JsonRpcConnection& connection,
           Post post);
-  ~Session();
 
   void handle(IncomingRequest request);
   void handle(const IncomingNotification& notification);
@@ -34,7 +46,13 @@ class Session {
 
   std::optional<std::chrono::steady_clock::time_point> next_deadline() const;
   void on_deadline();
-  void on_idle();
+  void on_idle();  // nothing else to do: reads ahead where the user types
+
+  void show_message(MessageType type, const std::string& text) const;
+  void apply_settings(SettingsLayer layer, const Json& given);
+  void load_settings_file();
+  void load_model();
+  void warm_later(const Document& document) { warm_uri_ = document.uri(); }
 
   enum class Phase { kUninitialized, kRunning, kShutDown, kEnded };
   Phase phase = Phase::kUninitialized;
@@ -43,13 +61,24 @@ class Session {
   const ServerOptions options;
   JsonRpcConnection& connection;
   const Post post;
+
+  ClientFeatures client;
   PositionEncoding encoding = PositionEncoding::kUtf16;
+  DocumentStore documents;
+  SettingsStack settings;
+  LoadProgress load_progress;
+  ModelHost model;  // before the services: they refer to it
+  CompletionService completions;
+  ExplainService explanations;
   std::unique_ptr<ParentWatch> parent_watch;
 
  private:
   std::optional<RpcError> refuse(const std::string& method) const;
+  void model_changed();
 
   Dispatcher<Session> dispatcher_;
+  std::optional<std::string> warm_uri_;
+  std::set<std::string> complaints_;  // about settings, each shown once
 };
 
 }  // namespace incipit::lsp

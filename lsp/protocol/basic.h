@@ -72,21 +72,4 @@ void visit_fields(V& v, Command& c) {
   v("arguments", c.arguments);
 }
 
-// integer | string, kept as it came because it is only sent back.
-struct ProgressToken {
-  Json value;
-};
-
-namespace fields {
-inline void read(ReadState& state, const Json& value, ProgressToken& out) {
-  if (!value.is_string() && !value.is_number_integer()) {
-    return state.want("integer or string", value);
-  }
-  out.value = value;
-}
-inline Json write(const ProgressToken& token) {
-  return token.value;
-}
-}  // namespace fields
-
 }  // namespace incipit::lsp

@@ -78,4 +78,9 @@ void read(ReadState& state, const Json& value, Json& out) {
 
 void read(ReadState&, const Json&, Nothing&) {}
 
+void read(ReadState& state, const Json& value, ProgressToken& out) {
+  if (!value.is_string() && !value.is_number()) return state.want("integer or string", value);
+  out.value = value;
+}
+
 }  // namespace incipit::lsp::fields

@@ -29,6 +29,11 @@ struct FieldWriter;
 // Params or a result that carry nothing: read from anything, written as null.
 struct Nothing {};
 
+// integer | string, kept as it came because it is only sent back.
+struct ProgressToken {
+  Json value;
+};
+
 namespace fields {
 
 // Where reading stands, and the first thing that was wrong.
@@ -76,6 +81,7 @@ void read(ReadState& state, const Json& value, bool& out);
 void read(ReadState& state, const Json& value, std::string& out);
 void read(ReadState& state, const Json& value, Json& out);
 void read(ReadState& state, const Json& value, Nothing& out);
+void read(ReadState& state, const Json& value, ProgressToken& out);
 template <class T>
 void read(ReadState& state, const Json& value, std::optional<T>& out);
 template <class T>
@@ -147,6 +153,9 @@ inline Json write(const std::string& value) {
 }
 inline Json write(const Nothing&) {
   return nullptr;
+}
+inline Json write(const ProgressToken& token) {
+  return token.value;
 }
 template <class T>
 requires std::is_arithmetic_v<T> Json write(T value) {

@@ -48,14 +48,21 @@ void JsonRpcConnection::State::send_error(const Json& id, const RpcError& error)
         {"error", {{"code", static_cast<int>(error.code)}, {"message", error.message}}}});
 }
 
-void JsonRpcConnection::State::answer(RequestSerial serial, RpcResult<Json> result) {
+bool JsonRpcConnection::State::answer(RequestSerial serial, RpcResult<Json> result) {
   const auto entry = tracker.take(serial);
-  if (!entry) return;
+  if (!entry) return false;
   if (const auto* error = std::get_if<RpcError>(&result)) {
     send_error(entry->id, *error);
   } else {
     send({{"jsonrpc", "2.0"}, {"id", entry->id}, {"result", std::move(std::get<Json>(result))}});
   }
+  return true;
+}
+
+void JsonRpcConnection::State::cancel(const IncomingEntry& entry, const RpcError& error) const {
+  entry.cancel.cancel();
+  if (entry.on_cancel) entry.on_cancel();
+  send_error(entry.id, error);
 }
 
 void JsonRpcConnection::receive(std::string body) {
@@ -114,7 +121,8 @@ void JsonRpcConnection::receive_request(Json& id, std::string method, Json param
   const std::weak_ptr<State> weak = state_;
   const RequestSerial serial = entry->serial;
   ReplyHandle reply(method, [weak, serial](RpcResult<Json> result) {
-    if (const auto state = weak.lock()) state->answer(serial, std::move(result));
+    const auto state = weak.lock();
+    return state && state->answer(serial, std::move(result));
   });
   on_request_({std::move(method), std::move(params), serial, entry->cancel, std::move(reply)});
 }
@@ -145,8 +153,7 @@ void JsonRpcConnection::receive_cancel(const Json& params) {
   }
   const auto entry = state_->tracker.take_id(*id);
   if (!entry) return;  // answered already: a race that the protocol allows
-  entry->cancel.cancel();
-  state_->send_error(entry->id, {RpcCode::kRequestCancelled, entry->method + ": cancelled"});
+  state_->cancel(*entry, {RpcCode::kRequestCancelled, entry->method + ": cancelled"});
 }
 
 void JsonRpcConnection::notify(std::string_view method, Json params) {
@@ -158,18 +165,18 @@ void JsonRpcConnection::request(std::string_view method, Json params, OnResponse
   state_->send({{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}});
 }
 
-void JsonRpcConnection::cancel(RequestSerial serial, RpcError error) {
-  const auto entry = state_->tracker.take(serial);
-  if (!entry) return;
-  entry->cancel.cancel();
-  state_->send_error(entry->id, error);
+void JsonRpcConnection::on_cancel(RequestSerial serial, std::function<void()> before_answer) {
+  if (IncomingEntry* entry = state_->tracker.find(serial)) {
+    entry->on_cancel = std::move(before_answer);
+  }
+}
+
+void JsonRpcConnection::cancel(RequestSerial serial, const RpcError& error) {
+  if (const auto entry = state_->tracker.take(serial)) state_->cancel(*entry, error);
 }
 
 void JsonRpcConnection::cancel_all(const RpcError& error) {
-  for (const IncomingEntry& entry : state_->tracker.take_all()) {
-    entry.cancel.cancel();
-    state_->send_error(entry.id, error);
-  }
+  for (const IncomingEntry& entry : state_->tracker.take_all()) state_->cancel(entry, error);
 }
 
 size_t JsonRpcConnection::n_pending() const {

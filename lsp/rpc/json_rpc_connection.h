@@ -43,12 +43,22 @@ class JsonRpcConnection {
   void receive_framing_error(const std::string& what);  // answered with ParseError, id null
 
   void notify(std::string_view method, Json params);
+  template <class Method>
+  void notify(const typename Method::Params& params) {
+    notify(Method::kName, write_fields(params));
+  }
+
   // `done` is dropped unrun when the connection ends first.
   void request(std::string_view method, Json params, OnResponse done);
+  template <class Method>
+  void request(const typename Method::Params& params, OnResponse done) {
+    request(Method::kName, write_fields(params), std::move(done));
+  }
 
-  // Sets the request's CancelToken and answers it with `error`. Nothing when it is answered
-  // already.
-  void cancel(RequestSerial serial, RpcError error);
+  // Cancelling a request sets its CancelToken, runs what on_cancel() left here, and answers it with
+  // `error`. Nothing happens when it is answered already.
+  void on_cancel(RequestSerial serial, std::function<void()> before_answer);
+  void cancel(RequestSerial serial, const RpcError& error);
   void cancel_all(const RpcError& error);
   size_t n_pending() const;
 
@@ -58,7 +68,8 @@ class JsonRpcConnection {
     RequestTracker tracker;
     void send(const Json& message) const;
     void send_error(const Json& id, const RpcError& error) const;
-    void answer(RequestSerial serial, RpcResult<Json> result);
+    bool answer(RequestSerial serial, RpcResult<Json> result);
+    void cancel(const IncomingEntry& entry, const RpcError& error) const;
   };
 
   void receive_object(Json message);

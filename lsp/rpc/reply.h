@@ -17,7 +17,7 @@ namespace incipit::lsp {
 // The untyped half, made by JsonRpcConnection.
 class ReplyHandle {
  public:
-  using Send = std::function<void(RpcResult<Json>)>;
+  using Send = std::function<bool(RpcResult<Json>)>;  // false: it was answered meanwhile
 
   ReplyHandle() = default;
   ReplyHandle(std::string method, Send send) : method_(std::move(method)), send_(std::move(send)) {}
@@ -39,9 +39,10 @@ class ReplyHandle {
 
  private:
   void drop() {
-    if (!send_) return;
-    log::error("{}: dropped without an answer", method_);
-    finish(RpcError{RpcCode::kInternalError, method_ + ": the server dropped this request"});
+    const Send send = std::exchange(send_, nullptr);
+    if (send && send(RpcError{RpcCode::kInternalError, method_ + ": dropped by the server"})) {
+      log::error("{}: dropped without an answer", method_);
+    }
   }
 
   std::string method_;

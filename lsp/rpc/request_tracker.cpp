@@ -23,7 +23,13 @@ std::optional<IncomingEntry> RequestTracker::begin(const Json& id, const std::st
   const auto serial = static_cast<RequestSerial>(next_serial_);
   if (!by_id_.emplace(key_of(id), serial).second) return std::nullopt;
   ++next_serial_;
-  return by_serial_.emplace(serial, IncomingEntry{serial, id, method, CancelToken()}).first->second;
+  return by_serial_.emplace(serial, IncomingEntry{serial, id, method, CancelToken(), {}})
+      .first->second;
+}
+
+IncomingEntry* RequestTracker::find(RequestSerial serial) {
+  const auto found = by_serial_.find(serial);
+  return found == by_serial_.end() ? nullptr : &found->second;
 }
 
 std::optional<IncomingEntry> RequestTracker::take(RequestSerial serial) {

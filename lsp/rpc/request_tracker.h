@@ -24,6 +24,7 @@ struct IncomingEntry {
   Json id;
   std::string method;
   CancelToken cancel;
+  std::function<void()> on_cancel;  // optional
 };
 
 class RequestTracker {
@@ -32,6 +33,7 @@ class RequestTracker {
 
   // Nothing when a request with this id is still unanswered.
   std::optional<IncomingEntry> begin(const Json& id, const std::string& method);
+  IncomingEntry* find(RequestSerial serial);
   std::optional<IncomingEntry> take(RequestSerial serial);
   std::optional<IncomingEntry> take_id(const Json& id);
   std::vector<IncomingEntry> take_all();

@@ -1,0 +1,52 @@
+// DocumentStore: the open documents and the workspace folders. Io thread only. Whatever a client
+// gets wrong (a document opened twice, changed before it was opened, a version that goes back) is
+// logged and survived: the text that came last counts.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "lsp/document/document.h"
+#include "lsp/protocol/lifecycle.h"
+#include "lsp/protocol/text_sync.h"
+
+namespace incipit::lsp {
+
+class DocumentStore {
+ public:
+  void set_folders(const std::vector<WorkspaceFolder>& folders);
+  void change_folders(const WorkspaceFoldersChangeEvent& event);
+
+  // Each returns the document it touched; nullptr when it is not open.
+  const Document* open(const TextDocumentItem& item);
+  const Document* change(const DidChangeParams& params, PositionEncoding encoding);
+  bool close(const std::string& uri);
+
+  const Document* find(const std::string& uri) const;
+  DocumentSnapshot snapshot(const Document& document) const;
+  // Other documents, the most recently changed or opened first.
+  std::vector<const Document*> others(const Document& than) const;
+  const Document* most_recent() const;
+  size_t size() const { return documents_.size(); }
+
+  // The document's path as the model sees it: below its workspace folder (the innermost one that
+  // holds it), else its file name alone, so that no home directory enters a prompt.
+  std::string shown_path(const Uri& uri) const;
+
+ private:
+  struct Entry {
+    Document document;
+    uint64_t used = 0;  // grows with every use
+  };
+
+  Entry* entry_of(const std::string& uri);
+
+  std::map<std::string, std::unique_ptr<Entry>> documents_;  // by Uri::key
+  std::vector<std::string> folders_;                         // keys, each with a slash at its end
+  uint64_t clock_ = 0;
+};
+
+}  // namespace incipit::lsp

@@ -1,0 +1,90 @@
+// incipit/status.
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+
+#include "lsp/handlers/handlers.h"
+
+namespace incipit::lsp {
+namespace {
+
+double milliseconds(std::chrono::microseconds time) {
+  return static_cast<double>(time.count()) / 1e3;
+}
+
+// proc(5): the second number of statm is the resident set, in pages.
+int64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  int64_t total = 0;
+  int64_t resident = 0;
+  statm >> total >> resident;
+  return resident * ::sysconf(_SC_PAGESIZE);
+}
+
+std::string state_name(ModelHost::State state) {
+  switch (state) {
+    case ModelHost::State::kIdle:
+    case ModelHost::State::kLoading:
+      return "loading";
+    case ModelHost::State::kReady:
+      return "ready";
+    case ModelHost::State::kFailed:
+      return "failed";
+  }
+  return "";
+}
+
+void add_engine(const engine::Engine& engine, Status& status) {
+  const engine::ModelInfo& info = engine.info();
+  const engine::EngineStats stats = engine.stats();
+  status.memory.weightBytes = info.weight_bytes;
+  status.memory.kvBytes = info.kv_bytes;
+  status.model =
+      StatusModel{info.name, info.directory, info.device, info.head_format, info.context_tokens};
+  status.pages = StatusPages{stats.pages_total, stats.pages_total - stats.pages_free,
+                             stats.pages_cached, stats.pages_free};
+  status.tokens = StatusTokens{stats.tokens_reused, stats.tokens_prefilled, stats.tokens_generated};
+  status.requests = StatusRequests{stats.requests_finished, stats.requests_cancelled,
+                                   stats.sequences_running, stats.sequences_waiting};
+}
+
+StatusCompletion describe(const LastCompletion& last) {
+  const CompletionTimings& timings = last.timings;
+  StatusCompletion completion;
+  completion.uri = last.uri;
+  completion.items = static_cast<int32_t>(last.n_items);
+  if (last.n_items == 0) completion.whyEmpty = last.why_empty;
+  if (!timings.finish.empty()) completion.finish = timings.finish;
+  completion.timings = {milliseconds(timings.context),
+                        milliseconds(timings.engine.queued),
+                        milliseconds(timings.engine.first_token),
+                        milliseconds(timings.total),
+                        timings.engine.n_prompt_tokens,
+                        timings.engine.n_cached_tokens,
+                        timings.engine.n_generated};
+  return completion;
+}
+
+}  // namespace
+
+RpcResult<Status> handle_status(Session& session, const Nothing&) {
+  Status status;
+  status.version = INCIPIT_VERSION;
+  status.state = state_name(session.model.state());
+  if (session.model.state() == ModelHost::State::kLoading) {
+    status.message = session.model.loading().what;
+    status.loadFraction = session.model.loading().fraction;
+  } else if (session.model.state() == ModelHost::State::kFailed) {
+    status.message = session.model.failure();
+  }
+  status.positionEncoding = name_of(session.encoding);
+  status.openDocuments = static_cast<int32_t>(session.documents.size());
+  status.pendingRequests = static_cast<int32_t>(session.connection.n_pending()) - 1;  // not this
+  status.memory.residentBytes = resident_bytes();
+  if (session.model.engine()) add_engine(*session.model.engine(), status);
+  if (session.completions.last()) status.lastCompletion = describe(*session.completions.last());
+  return status;
+}
+
+}  // namespace incipit::lsp

@@ -1,0 +1,219 @@
+#include "lsp/settings.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "lsp/document/utf8.h"
+#include "lsp/protocol/json_fields.h"
+
+namespace incipit::lsp {
+namespace {
+
+constexpr std::string_view kSection = "incipit";
+constexpr size_t kMaxShown = 60;
+
+const std::array kRows = {
+    SettingRow{"completion.enabled", "Suggest completions at all.", &Settings::completion_enabled},
+    SettingRow{"completion.maxTokens", "Longest suggestion, in tokens of the model.",
+               IntegerSetting{&Settings::completion_max_tokens, 1, 1024}},
+    SettingRow{"completion.maxLines", "Longest suggestion, in lines.",
+               IntegerSetting{&Settings::completion_max_lines, 1, 200}},
+    SettingRow{"completion.contextTokens",
+               "Longest prompt, in tokens; 0: as much as the model takes.",
+               IntegerSetting{&Settings::completion_context_tokens, 0, 1 << 20}},
+    SettingRow{"completion.excludeLanguages",
+               "Language ids (\"markdown\") in which nothing is suggested.",
+               &Settings::completion_excluded_languages},
+    SettingRow{
+        "excludeFiles",
+        "File name patterns (* and ?). Such files get no suggestion and never enter a prompt.",
+        &Settings::excluded_files},
+    SettingRow{"explain.maxTokens", "Longest explanation, in tokens of the model.",
+               IntegerSetting{&Settings::explain_max_tokens, 1, 4096}},
+    SettingRow{"prewarm", "Read ahead while the user types, so that suggestions come sooner.",
+               &Settings::prewarm},
+    SettingRow{"model",
+               "Name or directory of the model; empty: what the command line says. A change loads "
+               "the other model.",
+               &Settings::model},
+    SettingRow{"threads",
+               "Threads of the engine; 0: what the command line says. A change loads the model "
+               "again.",
+               IntegerSetting{&Settings::threads, 0, 1024}},
+};
+
+const SettingRow* find_row(std::string_view key) {
+  const auto found =
+      std::find_if(kRows.begin(), kRows.end(), [&](const auto& row) { return row.key == key; });
+  return found == kRows.end() ? nullptr : &*found;
+}
+
+// "completion" of "completion.maxTokens".
+bool is_group(std::string_view key) {
+  return std::any_of(kRows.begin(), kRows.end(), [&](const auto& row) {
+    return row.key.starts_with(key) && row.key.substr(key.size()).starts_with('.');
+  });
+}
+
+std::string found_text(const Json& value) {
+  std::string printed = print_json(value);
+  if (printed.size() > kMaxShown) printed = to_valid_utf8(printed.substr(0, kMaxShown)) + "…";
+  return value.is_null() ? "null" : fmt::format("{} {}", json_type_name(value), printed);
+}
+
+// Stores a good value; otherwise says what is wanted.
+struct Store {
+  Settings& settings;
+  const Json& value;
+
+  std::optional<std::string> operator()(bool Settings::*member) const {
+    if (!value.is_boolean()) return "true or false";
+    settings.*member = value.get<bool>();
+    return std::nullopt;
+  }
+  std::optional<std::string> operator()(const IntegerSetting& setting) const {
+    const auto number = read_fields<int64_t>(value, "");
+    if (!number || *number < setting.min || *number > setting.max) {
+      return fmt::format("an integer from {} to {}", setting.min, setting.max);
+    }
+    settings.*setting.member = static_cast<int32_t>(*number);
+    return std::nullopt;
+  }
+  std::optional<std::string> operator()(std::string Settings::*member) const {
+    if (!value.is_string()) return "a string";
+    settings.*member = value.get<std::string>();
+    return std::nullopt;
+  }
+  std::optional<std::string> operator()(std::vector<std::string> Settings::*member) const {
+    auto strings = read_fields<std::vector<std::string>>(value, "");
+    if (!strings) return "an array of strings";
+    settings.*member = std::move(*strings);
+    return std::nullopt;
+  }
+};
+
+Json current_value(const Settings& settings, const SettingRow& row) {
+  return std::visit(
+      [&](const auto& field) -> Json {
+        if constexpr (std::is_same_v<std::decay_t<decltype(field)>, IntegerSetting>) {
+          return settings.*field.member;
+        } else {
+          return settings.*field;
+        }
+      },
+      row.field);
+}
+
+// {"completion": {"maxTokens": 5}} and {"completion.maxTokens": 5} become one pair. An object where
+// a row expects a value stays a value, so that it is refused by name.
+void flatten(const Json& object, const std::string& prefix,
+             std::vector<std::pair<std::string, Json>>& out) {
+  for (const auto& [name, value] : object.items()) {
+    const std::string key = prefix.empty() ? name : fmt::format("{}.{}", prefix, name);
+    if (value.is_object() && !find_row(key)) {
+      flatten(value, key, out);
+    } else {
+      out.emplace_back(key, value);
+    }
+  }
+}
+
+// The part that is ours: some clients send the section's content, some all their settings.
+std::vector<std::pair<std::string, Json>> own_pairs(const Json& given) {
+  std::vector<std::pair<std::string, Json>> pairs;
+  flatten(given, "", pairs);
+  const std::string prefix = fmt::format("{}.", kSection);
+  const bool wrapped =
+      given.contains(kSection) || std::any_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
+        return pair.first.starts_with(prefix);
+      });
+  std::vector<std::pair<std::string, Json>> own;
+  for (auto& [key, value] : pairs) {
+    if (!wrapped) {
+      own.emplace_back(std::move(key), std::move(value));
+    } else if (key.starts_with(prefix)) {
+      own.emplace_back(key.substr(prefix.size()), std::move(value));
+    }
+  }
+  return own;
+}
+
+}  // namespace
+
+std::span<const SettingRow> setting_rows() {
+  return kRows;
+}
+
+std::vector<std::string> SettingsStack::set(SettingsLayer layer, const Json& given) {
+  Values& values = layers_[static_cast<size_t>(layer)];
+  if (given.is_null()) {
+    values.clear();
+    resolve();
+    return {};
+  }
+  if (!given.is_object()) {
+    return {fmt::format("{}: want an object of settings, found {}", kSection, found_text(given))};
+  }
+  // The section itself may be the wrong thing ({"incipit": 5}) or nothing ({"incipit": null}).
+  if (const auto section = given.find(kSection); section != given.end() && !section->is_object()) {
+    return set(layer, *section);
+  }
+  const Values before = std::exchange(values, {});
+  std::vector<std::string> problems;
+  for (auto& [key, value] : own_pairs(given)) {
+    const SettingRow* row = find_row(key);
+    if (!row && is_group(key)) {
+      problems.push_back(fmt::format("{}.{}: want an object of settings, found {}", kSection, key,
+                                     found_text(value)));
+      continue;
+    }
+    if (!row) {
+      log::warn("settings: {}.{}: no such setting", kSection, key);
+      continue;
+    }
+    if (value.is_null()) continue;  // absent
+    Settings scratch;
+    const auto wanted = std::visit(Store{scratch, value}, row->field);
+    if (!wanted) {
+      values[row->key] = value;
+      continue;
+    }
+    // What counted until now goes on counting.
+    if (const auto old = before.find(row->key); old != before.end()) values.insert(*old);
+    problems.push_back(fmt::format("{}.{}: want {}, found {}; stays {}", kSection, key, *wanted,
+                                   found_text(value), print_json(current_value(current_, *row))));
+  }
+  resolve();
+  return problems;
+}
+
+void SettingsStack::resolve() {
+  current_ = Settings();
+  for (const Values& values : layers_) {
+    for (const auto& [key, value] : values)
+      std::visit(Store{current_, value}, find_row(key)->field);
+  }
+}
+
+Result<Json> read_settings_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) {
+    return Error{ErrorCode::kNotFound,
+                 fmt::format("settings file {}: cannot be read", path.string())};
+  }
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  Result<Json> parsed = parse_json(std::move(text));
+  if (!parsed) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("settings file {}: {}", path.string(), parsed.error().message)};
+  }
+  return parsed;
+}
+
+}  // namespace incipit::lsp

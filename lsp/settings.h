@@ -1,0 +1,76 @@
+// Settings: what a user may choose about the server, typed, with every default, bound and
+// description in one table (settings.cpp). They come in layers (a file, initializationOptions, what
+// the client pushes, what it is asked for); for each key the highest layer that has it counts. A
+// wrong value changes nothing and yields a text for the user. Io thread only.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "engine/base/result.h"
+#include "lsp/rpc/json.h"
+
+namespace incipit::lsp {
+
+struct Settings {
+  bool completion_enabled = true;
+  int32_t completion_max_tokens = 64;
+  int32_t completion_max_lines = 12;
+  int32_t completion_context_tokens = 0;
+  std::vector<std::string> completion_excluded_languages;
+  std::vector<std::string> excluded_files = {".env",  ".env.*",  "*.pem",       "*.key", "*.pfx",
+                                             "*.p12", "id_rsa*", "id_ed25519*", ".netrc"};
+  int32_t explain_max_tokens = 160;
+  bool prewarm = true;
+  std::string model;
+  int32_t threads = 0;
+};
+
+struct IntegerSetting {
+  int32_t Settings::*member;
+  int32_t min = 0;
+  int32_t max = 0;
+};
+
+struct SettingRow {
+  std::string_view key;  // without the "incipit." that a client writes before it
+  std::string_view description;
+  std::variant<bool Settings::*, IntegerSetting, std::string Settings::*,
+               std::vector<std::string> Settings::*>
+      field;
+};
+
+std::span<const SettingRow> setting_rows();
+
+enum class SettingsLayer { kFile, kInitialization, kPushed, kPulled };
+
+class SettingsStack {
+ public:
+  const Settings& current() const { return current_; }
+
+  // Replaces a layer. `given` is an object of keys, nested or dotted, with or without the "incipit"
+  // section around it; null empties the layer. Returns texts for the user, one for each wrong value
+  // ("incipit.completion.maxTokens: want an integer from 1 to 1024, found string "many"; stays
+  // 64"). Keys that nobody knows are logged.
+  std::vector<std::string> set(SettingsLayer layer, const Json& given);
+
+ private:
+  using Values = std::map<std::string_view, Json>;  // keys of setting_rows()
+
+  void resolve();
+
+  std::array<Values, 4> layers_;
+  Settings current_;
+};
+
+// Errors name the file and what is wrong with it.
+Result<Json> read_settings_file(const std::filesystem::path& path);
+
+}  // namespace incipit::lsp
