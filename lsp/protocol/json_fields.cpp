@@ -1,5 +1,7 @@
 #include "lsp/protocol/json_fields.h"
 
+#include <fmt/core.h>
+
 #include <cmath>
 #include <limits>
 
@@ -41,9 +43,9 @@ void read_integer(ReadState& state, const Json& value, Int& out) {
 }  // namespace
 
 void ReadState::want(const char* wanted, const Json& found) {
-  std::string shown = found.is_discarded() ? "nothing" : json_type_name(found);
-  if (found.is_number()) shown = print_json(found);
-  fail(std::string("want ") + wanted + ", found " + shown);
+  const char* type = found.is_discarded() ? "nothing" : json_type_name(found);
+  fail(found.is_number() ? fmt::format("want {}, found {} {}", wanted, type, print_json(found))
+                         : fmt::format("want {}, found {}", wanted, type));
 }
 
 void read(ReadState& state, const Json& value, int32_t& out) {

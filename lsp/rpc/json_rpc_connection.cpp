@@ -79,7 +79,9 @@ void JsonRpcConnection::receive(std::string body) {
 }
 
 void JsonRpcConnection::receive_framing_error(const std::string& what) {
-  log::warn("input: {}", what);
+  // The details may quote the user's text, which no log above debug may hold.
+  log::warn("input: something that cannot be read was answered with ParseError");
+  log::debug("input: {}", what);
   state_->send_error(nullptr, {RpcCode::kParseError, what});
 }
 
@@ -131,8 +133,8 @@ void JsonRpcConnection::receive_response(const Json& message) {
   const auto id = message.find("id");
   const auto handler = state_->tracker.take_response(id == message.end() ? Json() : *id);
   if (!handler) {
-    return log::warn("input: a response to nothing that was asked: {}",
-                     print_json(message).substr(0, 200));
+    return log::warn("input: a response to nothing that was asked: id {}",
+                     id == message.end() ? "none" : print_json(*id).substr(0, 40));
   }
   const auto error = message.find("error");
   if (error == message.end() || error->is_null()) {
