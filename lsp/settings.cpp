@@ -32,7 +32,8 @@ const std::array kRows = {
                &Settings::completion_excluded_languages},
     SettingRow{
         "excludeFiles",
-        "File name patterns (* and ?). Such files get no suggestion and never enter a prompt.",
+        "File name patterns (* and ?). Such files get no suggestion and are no context for others; "
+        "files that look like secrets never do.",
         &Settings::excluded_files},
     SettingRow{"explain.maxTokens", "Longest explanation, in tokens of the model.",
                IntegerSetting{&Settings::explain_max_tokens, 1, 4096}},

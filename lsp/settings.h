@@ -25,8 +25,7 @@ struct Settings {
   int32_t completion_max_lines = 12;
   int32_t completion_context_tokens = 0;
   std::vector<std::string> completion_excluded_languages;
-  std::vector<std::string> excluded_files = {".env",  ".env.*",  "*.pem",       "*.key", "*.pfx",
-                                             "*.p12", "id_rsa*", "id_ed25519*", ".netrc"};
+  std::vector<std::string> excluded_files;
   int32_t explain_max_tokens = 160;
   bool prewarm = true;
   std::string model;

@@ -15,10 +15,14 @@ std::optional<CompletionItem> type_through(const CompletionItem& item, size_t cu
   const auto there = now.substr(item.replace_start, cursor + n_typed - item.replace_start);
   const std::string_view wanted = item.insert_text;
   if (!wanted.starts_with(there)) return std::nullopt;
-  if (wanted.size() == there.size() && item.replace_end == cursor) return std::nullopt;
+  // Nothing is left to do when what the suggestion leads to is there already.
+  const size_t replace_end = item.replace_end + n_typed;
+  if (now.substr(item.replace_start, replace_end - item.replace_start) == wanted) {
+    return std::nullopt;
+  }
 
   CompletionItem adapted = item;
-  adapted.replace_end += n_typed;
+  adapted.replace_end = replace_end;
   if (typed.find_first_of("\r\n") != std::string_view::npos) {  // a range stays on one line
     adapted.insert_text = wanted.substr(there.size());
     adapted.replace_start = cursor + n_typed;

@@ -1,0 +1,121 @@
+#include "lsp/settings.h"
+
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "tests/support/temp_dir.h"
+
+namespace incipit::lsp {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr auto kPushed = SettingsLayer::kPushed;
+
+TEST(Settings, TakesEveryShapeThatClientsSend) {
+  for (const char* shape :
+       {R"({"incipit":{"completion":{"maxTokens":7}}})", R"({"completion":{"maxTokens":7}})",
+        R"({"completion.maxTokens":7})", R"({"incipit.completion.maxTokens":7})",
+        R"({"incipit":{"completion.maxTokens":7}})",
+        R"({"incipit.completion":{"maxTokens":7.0}})"}) {
+    SettingsStack settings;
+    EXPECT_THAT(settings.set(kPushed, Json::parse(shape)), IsEmpty()) << shape;
+    EXPECT_EQ(settings.current().completion_max_tokens, 7) << shape;
+  }
+}
+
+TEST(Settings, NamesKeyWantedAndFoundAndKeepsTheDefault) {
+  SettingsStack settings;
+  EXPECT_THAT(
+      settings.set(kPushed, Json::parse(R"({"completion":{"maxTokens":"many","enabled":1,
+          "excludeLanguages":["a",2],"maxLines":0},"model":[],"explain":5})")),
+      ElementsAre("incipit.completion.enabled: want true or false, found integer 1; stays true",
+                  "incipit.completion.excludeLanguages: want an array of strings, found array "
+                  "[\"a\",2]; stays []",
+                  "incipit.completion.maxLines: want an integer from 1 to 200, found integer 0; "
+                  "stays 12",
+                  "incipit.completion.maxTokens: want an integer from 1 to 1024, found string "
+                  "\"many\"; stays 64",
+                  "incipit.explain: want an object of settings, found integer 5",
+                  "incipit.model: want a string, found array []; stays \"\""));
+  EXPECT_EQ(settings.current().completion_max_tokens, 64);
+  EXPECT_TRUE(settings.current().completion_enabled);
+}
+
+TEST(Settings, AWrongValueLeavesTheOneBeforeInPlace) {
+  SettingsStack settings;
+  settings.set(kPushed, Json::parse(R"({"threads":3})"));
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"threads":-1})")),
+              ElementsAre(HasSubstr("stays 3")));
+  EXPECT_EQ(settings.current().threads, 3);
+}
+
+TEST(Settings, TheHighestLayerThatHasAKeyCounts) {
+  SettingsStack settings;
+  settings.set(SettingsLayer::kPulled, Json::parse(R"({"threads":4})"));
+  settings.set(SettingsLayer::kFile, Json::parse(R"({"threads":1,"prewarm":false})"));
+  settings.set(SettingsLayer::kInitialization, Json::parse(R"({"threads":2})"));
+  settings.set(kPushed, Json::parse(R"({"threads":3})"));
+  EXPECT_EQ(settings.current().threads, 4);
+  EXPECT_FALSE(settings.current().prewarm);
+  settings.set(SettingsLayer::kPulled, nullptr);
+  EXPECT_EQ(settings.current().threads, 3);
+  settings.set(kPushed, Json::object());
+  EXPECT_EQ(settings.current().threads, 2);
+  settings.set(SettingsLayer::kInitialization, Json::parse(R"({"threads":null})"));
+  EXPECT_EQ(settings.current().threads, 1);
+}
+
+TEST(Settings, SurvivesWhatIsNoObject) {
+  SettingsStack settings;
+  EXPECT_THAT(settings.set(kPushed, Json::array({1})),
+              ElementsAre("incipit: want an object of settings, found array [1]"));
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"incipit":true})")),
+              ElementsAre("incipit: want an object of settings, found boolean true"));
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"incipit":null})")), IsEmpty());
+}
+
+TEST(Settings, LeavesOtherServersSectionsAlone) {
+  SettingsStack settings;
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"threads":"x","python":{"model":5},
+                                                    "incipit":{"threads":2}})")),
+              IsEmpty());
+  EXPECT_EQ(settings.current().threads, 2);
+}
+
+TEST(Settings, CutsLongValuesInTheText) {
+  SettingsStack settings;
+  const auto problems = settings.set(kPushed, {{"threads", std::string(500, 'x')}});
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_LT(problems[0].size(), 200u);
+}
+
+TEST(SettingsFile, SaysWhatIsWrongWithIt) {
+  EXPECT_THAT(read_settings_file("/nonexistent/s.json").error().message,
+              HasSubstr("/nonexistent/s.json: cannot be read"));
+  const testing::TempDir dir;
+  const auto path = dir.path() / "s.json";
+  std::ofstream(path) << "{\"threads\": }";
+  EXPECT_THAT(read_settings_file(path).error().message, HasSubstr("s.json: JSON: "));
+  std::ofstream(path) << "{\"threads\": 2}";
+  EXPECT_EQ(read_settings_file(path).value()["threads"], 2);
+}
+
+TEST(SettingsTable, EveryKeyIsDocumented) {
+  std::ifstream file(std::string(INCIPIT_SOURCE_DIR) + "/docs/lsp-extensions.md");
+  std::ostringstream page;
+  page << file.rdbuf();
+  for (const SettingRow& row : setting_rows()) {
+    EXPECT_THAT(page.str(), HasSubstr("`incipit." + std::string(row.key) + "`"));
+    EXPECT_FALSE(row.description.empty());
+  }
+}
+
+}  // namespace
+}  // namespace incipit::lsp
