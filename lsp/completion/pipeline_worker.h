@@ -65,6 +65,8 @@ class PipelineWorker {
   void submit(uint64_t id, engine::GenerateRequest request, bool every_token);
   void finish(CompletionFlight flight, engine::Generation generation);
   void finish(ExplainFlight flight, engine::Generation generation);
+  void look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
+            const CancelToken& engine_cancel);
   bool ask_again(CompletionFlight& flight, const engine::Generation& generation);
   CompletionOutcome outcome_of(CompletionFlight& flight, const engine::Generation& generation);
   void stream(ExplainFlight& flight, const std::vector<engine::TokenId>& tokens, size_t from,
@@ -79,6 +81,7 @@ class PipelineWorker {
   DocumentStates documents_;
   SuggestionCache cache_;
   TriggerPolicy policy_;
+  CompletionOptions options_;  // of the last completion: pre-warming must build the same prompt
   std::deque<PipelineEvent> ready_;
   std::map<uint64_t, Flight> flights_;
   uint64_t next_id_ = 1;

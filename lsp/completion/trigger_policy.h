@@ -10,7 +10,7 @@
 namespace incipit::lsp {
 
 struct TriggerPolicy {
-  size_t min_text_chars = 3;  // in the whole document, blanks not counted
+  size_t min_text_chars = 2;  // in the whole document, blanks not counted
 
   // Empty: go on. Asked for by hand (`invoked`), only what is never allowed is refused.
   std::string refusal(const CursorSite& site, std::string_view path, bool invoked) const;

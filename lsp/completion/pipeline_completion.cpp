@@ -1,0 +1,226 @@
+// PipelineWorker, the part for completions: from a request to a generation, and from what was
+// generated to the answer.
+#include <algorithm>
+#include <utility>
+
+#include "engine/base/log.h"
+#include "lsp/completion/pipeline_answers.h"
+#include "lsp/completion/pipeline_worker.h"
+#include "lsp/completion/postprocess.h"
+
+namespace incipit::lsp {
+namespace {
+
+// The document as it would be with the selected entry of the editor's own list inserted.
+void insert_selection(CompletionRequest& request) {
+  if (!request.selected_text) return;
+  const std::string& text = *request.document.text;
+  request.offset = std::min(request.offset, text.size());
+  request.selected_start = std::min(request.selected_start, request.offset);
+  auto changed = std::make_shared<std::string>(text.substr(0, request.selected_start));
+  *changed += *request.selected_text;
+  *changed += text.substr(request.offset);
+  request.document.text = std::move(changed);
+}
+
+size_t cursor_of(const CompletionRequest& request) {
+  return request.selected_text ? request.selected_start + request.selected_text->size()
+                               : request.offset;
+}
+
+// What was generated, from the cursor on: the blank that the prompt lacked is there already.
+std::string from_cursor(std::string_view generated, bool lacks_a_blank) {
+  if (lacks_a_blank && generated.starts_with(' ')) generated.remove_prefix(1);
+  return with_lf(generated);
+}
+
+// Whether the model went on with the word before the blank, as if there were none.
+bool missed_the_blank(std::string_view generated) {
+  return !generated.empty() && generated.front() != ' ' && generated.front() != '\n' &&
+         generated.front() != '\r';
+}
+
+// From what postprocess made of a candidate to what the client gets, in the client's document.
+CompletionItem item_of(const CompletionRequest& request, const Place& place,
+                       const Postprocessed& result) {
+  if (request.selected_text) {
+    return {*request.selected_text + result.text, request.selected_start, request.offset};
+  }
+  return {result.text, place.site.offset, place.site.offset + result.tail_used};
+}
+
+Postprocessed process(const CompletionRequest& request, const Place& place, CompletionUnit unit,
+                      std::string_view candidate, std::string_view unclosed) {
+  PostprocessInput input;
+  input.site = place.site;
+  input.language = place.language;
+  input.unit = unit;
+  input.candidate = candidate;
+  input.unclosed = unclosed;
+  input.invoked = request.invoked;
+  input.keep_tail = request.selected_text.has_value();
+  return postprocess(input);
+}
+
+}  // namespace
+
+void PipelineWorker::on(StartEvent event) {
+  const PipelineClock::time_point t0 = PipelineClock::now();
+  CompletionRequest& request = event.request;
+  if (request.cancel.cancelled()) return answer_cancelled(event);
+  if (request.document.text == nullptr) return answer_empty(event, "the document is not open");
+  insert_selection(request);
+  const std::string& path =
+      request.document.path.empty() ? request.document.uri : request.document.path;
+  // Looked at before anything is parsed or remembered.
+  const Language* language = find_language(request.document.language_id, path);
+  const std::string refusal = policy_.refusal(
+      look_at(*request.document.text, cursor_of(request), language), path, request.invoked);
+  if (!refusal.empty()) return answer_empty(event, refusal);
+
+  Place place = documents_.read(request.document, cursor_of(request), request.cancel);
+  if (request.cancel.cancelled()) return answer_cancelled(event);
+  if (answer_from_cache(event, place)) return;
+
+  const int32_t max_tokens =
+      std::clamp(request.options.max_tokens, 1, std::max(1, engine_->info().context_tokens / 2));
+  Result<Prompt> prompt =
+      documents_.prompt(place, prompt_budget(request.options.context_tokens, max_tokens));
+  if (!prompt) return answer_empty(event, prompt.error().message);
+  if (request.cancel.cancelled()) return answer_cancelled(event);
+  request.options.max_tokens = max_tokens;
+  options_ = request.options;
+  start_generation(std::move(event), std::move(place), std::move(*prompt), t0);
+}
+
+bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place) {
+  const auto hit = cache_.find(suggestion_place(event.request.document.uri, place.site));
+  if (!hit) return false;
+  const StopSite site = stop_site_of(place.site, place.language, place.tree, place.document.text,
+                                     event.request.options.max_lines);
+  const Postprocessed result =
+      process(event.request, place, hit->unit, hit->candidate, site.unclosed);
+  if (result.text.empty()) return false;
+  CompletionOutcome outcome;
+  outcome.items.push_back(item_of(event.request, place, result));
+  outcome.timings.total = since(event.asked);
+  outcome.timings.context = outcome.timings.total;
+  outcome.timings.finish = "typed through";
+  event.done(std::move(outcome));
+  return true;
+}
+
+void PipelineWorker::start_generation(StartEvent event, Place place, Prompt prompt,
+                                      PipelineClock::time_point t0) {
+  cancel_prewarming(place.document.uri);
+  documents_.repeats_last_prompt(place.document.uri, prompt.tokens);
+  const CompletionOptions options = event.request.options;
+  StopSite site =
+      stop_site_of(place.site, place.language, place.tree, place.document.text, options.max_lines);
+  engine::GenerateRequest request;
+  request.prompt = std::move(prompt.tokens);
+  request.stop.max_new_tokens = options.max_tokens;
+  request.stop.stop_tokens = engine_->info().prompt.stop;
+  request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
+                           : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
+                                                                     : options.max_lines;
+  request.priority = engine::Priority::kInteractive;
+  request.cancel = event.request.cancel.child();
+
+  const uint64_t id = next_id_++;
+  Flight& flight = flights_[id];
+  flight.uri = place.document.uri;
+  flight.engine_cancel = request.cancel;
+  const bool lacks_a_blank = prompt.lacks_a_blank;
+  flight.completion = std::make_unique<CompletionFlight>(
+      CompletionFlight{std::move(event), std::move(place), site, StopChecks(site),
+                       engine::StreamingDecoder(*tokenizer_), "", lacks_a_blank, since(t0)});
+  submit(id, std::move(request), false);
+}
+
+void PipelineWorker::look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
+                          const CancelToken& engine_cancel) {
+  for (const engine::TokenId token : tokens) flight.text += flight.decoder.push(token);
+  if ((flight.lacks_a_blank && missed_the_blank(flight.text)) ||
+      flight.checks.look(from_cursor(flight.text, flight.lacks_a_blank))) {
+    engine_cancel.cancel();
+  }
+}
+
+// A prompt that left out the last blank gave a word that goes on without one: once more, with all
+// of the text. True when that was started.
+bool PipelineWorker::ask_again(CompletionFlight& flight, const engine::Generation& generation) {
+  if (!flight.lacks_a_blank || flight.start.request.cancel.cancelled() ||
+      generation.reason == engine::FinishReason::kError ||
+      !missed_the_blank(tokenizer_->decode(generation.tokens))) {
+    return false;
+  }
+  const CompletionOptions& options = flight.start.request.options;
+  Result<Prompt> prompt = documents_.prompt(
+      flight.place, prompt_budget(options.context_tokens, options.max_tokens), LastBlank::kShown);
+  if (!prompt) return false;
+  start_generation(std::move(flight.start), std::move(flight.place), std::move(*prompt),
+                   PipelineClock::now() - flight.context_time);
+  return true;
+}
+
+void PipelineWorker::finish(CompletionFlight flight, engine::Generation generation) {
+  if (ask_again(flight, generation)) return;
+  CompletionOutcome outcome = outcome_of(flight, generation);
+  outcome.timings.context = flight.context_time;
+  outcome.timings.engine = generation.timings;
+  outcome.timings.total = since(flight.start.asked);
+  log::debug("completion: {} in {} us, {} of {} prompt tokens cached, {} generated, {}{}",
+             outcome.items.empty() ? "nothing" : "a suggestion", outcome.timings.total.count(),
+             generation.timings.n_cached_tokens, generation.timings.n_prompt_tokens,
+             generation.timings.n_generated, outcome.timings.finish,
+             outcome.why_empty.empty() ? "" : ": " + outcome.why_empty);
+  flight.start.done(std::move(outcome));
+}
+
+CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
+                                             const engine::Generation& generation) {
+  using engine::FinishReason;
+  CompletionOutcome outcome;
+  outcome.timings.finish = engine::name_of(generation.reason);
+  const CompletionRequest& request = flight.start.request;
+  const bool stopped_by_checks =
+      flight.checks.look(from_cursor(flight.text, flight.lacks_a_blank)).has_value();
+  if (request.cancel.cancelled() ||
+      (generation.reason == FinishReason::kCancelled && !stopped_by_checks)) {
+    outcome.cancelled = true;
+    outcome.why_empty = "cancelled";
+    return outcome;
+  }
+  if (generation.reason == FinishReason::kError) {
+    outcome.why_empty = "the engine could not answer: " +
+                        (generation.error ? generation.error->message : "unknown error");
+    return outcome;
+  }
+  // From all tokens anew: the batches that arrived in time make no difference to the text.
+  engine::StreamingDecoder decoder(*tokenizer_);
+  std::string text;
+  for (const engine::TokenId token : generation.tokens) text += decoder.push(token);
+  const bool complete = generation.reason == FinishReason::kStopToken ||
+                        generation.reason == FinishReason::kStopString;
+  text = from_cursor(text, flight.lacks_a_blank);
+  const Cut cut = StopChecks(flight.stop_site).finish(text, complete);
+  text.resize(cut.at);
+  if (!cut.reason.empty()) outcome.timings.finish = cut.reason;
+
+  const Postprocessed result =
+      process(request, flight.place, flight.stop_site.unit, text, flight.stop_site.unclosed);
+  if (result.text.empty()) {
+    outcome.why_empty = result.why_empty;
+    if (text.empty() && !cut.reason.empty() && cut.reason != outcome.why_empty) {
+      outcome.why_empty = "the model's first line was dropped: " + cut.reason;
+    }
+    return outcome;
+  }
+  outcome.items.push_back(item_of(request, flight.place, result));
+  cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site),
+                  {std::move(text), flight.stop_site.unit});
+  return outcome;
+}
+
+}  // namespace incipit::lsp

@@ -1,0 +1,63 @@
+#include "lsp/completion/suggestion_cache.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/support/marked_text.h"
+
+namespace incipit::lsp {
+namespace {
+
+SuggestionPlace place(std::string_view marked_text, std::string_view uri = "file:///a") {
+  const test::MarkedText marked = test::parse_marked(marked_text);
+  return suggestion_place(uri, look_at(marked.text, marked.cursor, nullptr));
+}
+
+std::string found(SuggestionCache& cache, const SuggestionPlace& at) {
+  const auto hit = cache.find(at);
+  return hit ? hit->candidate : "(nothing)";
+}
+
+TEST(SuggestionCache, GivesTheRestOfWhatIsBeingTyped) {
+  SuggestionCache cache;
+  cache.remember(place("x = $0\ny\n"), {"compute(z)"});
+  EXPECT_EQ(found(cache, place("x = $0\ny\n")), "compute(z)");
+  EXPECT_EQ(found(cache, place("x = com$0\ny\n")), "pute(z)");
+  EXPECT_EQ(found(cache, place("x = con$0\ny\n")), "(nothing)");
+  EXPECT_EQ(found(cache, place("x = compute(z)$0\ny\n")), "(nothing)");
+}
+
+TEST(SuggestionCache, SeesThroughABracketThatTheEditorClosed) {
+  SuggestionCache cache;
+  cache.remember(place("x = $0\ny\n"), {"compute(z)"});
+  EXPECT_EQ(found(cache, place("x = compute($0)\ny\n")), "z)");
+}
+
+TEST(SuggestionCache, SeesThroughTheLineEndsOfTheDocument) {
+  SuggestionCache cache;
+  cache.remember(place("if x:$0\r\ny\r\n"), {"\n    compute(z)"});
+  EXPECT_EQ(found(cache, place("if x:\r\n    co$0\r\ny\r\n")), "mpute(z)");
+}
+
+TEST(SuggestionCache, IsNotFooledByAnotherPlaceOrDocument) {
+  SuggestionCache cache;
+  cache.remember(place("x = $0\ny\n"), {"compute(z)"});
+  EXPECT_EQ(found(cache, place("z = com$0\ny\n")), "(nothing)");
+  EXPECT_EQ(found(cache, place("x = com$0\nyy\n")), "(nothing)");
+  EXPECT_EQ(found(cache, place("x = com$0\ny\n", "file:///b")), "(nothing)");
+  EXPECT_EQ(found(cache, place("x =$0\ny\n")), "(nothing)");
+}
+
+TEST(SuggestionCache, ForgetsADocumentAndTheOldest) {
+  SuggestionCache cache(2);
+  cache.remember(place("a$0\n"), {"one"});
+  cache.remember(place("b$0\n"), {"two"});
+  cache.remember(place("c$0\n", "file:///b"), {"three"});
+  EXPECT_EQ(found(cache, place("a$0\n")), "(nothing)");
+  EXPECT_EQ(found(cache, place("b$0\n")), "two");
+  cache.forget("file:///a");
+  EXPECT_EQ(found(cache, place("b$0\n")), "(nothing)");
+  EXPECT_EQ(found(cache, place("c$0\n", "file:///b")), "three");
+}
+
+}  // namespace
+}  // namespace incipit::lsp
