@@ -37,7 +37,9 @@ Place DocumentStates::read(const DocumentSnapshot& document, size_t offset,
   place.document = document;
   place.language = state.language;
   if (state.parser != nullptr) {
-    place.tree = state.parser->parse(document.text, Clock::now() + kParseBudget, cancel);
+    const bool large = state.parser->unfinished() || document.text->size() > kLargeBytes;
+    const auto budget = large ? kResumeBudget : kParseBudget;
+    place.tree = state.parser->parse(document.text, Clock::now() + budget, cancel);
   }
   place.site = look_at(*document.text, offset, place.language);
   return place;

@@ -26,8 +26,13 @@ struct Place {
 
 class DocumentStates {
  public:
-  // How long a request may wait for its tree; then it goes on with text alone.
-  static constexpr std::chrono::milliseconds kParseBudget{100};
+  // How long a request may wait for its tree; then it goes on with text alone. Less when the
+  // document is known to take longer: then the time between requests is used.
+  static constexpr std::chrono::milliseconds kParseBudget{60};
+  static constexpr std::chrono::milliseconds kResumeBudget{10};
+  // A changed document takes about a tenth of its first parse: above this size more than a request
+  // should wait, so that large files usually go on with text alone while one types.
+  static constexpr size_t kLargeBytes = size_t{1} << 20;
   static constexpr size_t kMaxDocuments = 64;
 
   explicit DocumentStates(const engine::Engine& engine);
