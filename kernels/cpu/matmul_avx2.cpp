@@ -7,6 +7,7 @@
 // Nothing here may leave an inline function behind for other objects: no std templates.
 #include <immintrin.h>
 
+#include "kernels/cpu/matmul_blocks.h"
 #include "kernels/cpu/matmul_kernels.h"
 
 namespace incipit::kernels::avx2 {
@@ -17,8 +18,9 @@ constexpr int32_t kRows = CpuTile::kRows;
 constexpr int kOctets = kRows / 8;
 constexpr int32_t kMaxBlockRows = 4;
 constexpr int32_t kChunkLineBytes = 512;  // INT4 lines of a tile for 32 inputs
-// Activations that stay in the second-level cache while the tiles of a range pass by.
-constexpr int64_t kPanelBytes = 192 * 1024;
+// Second-level caches with AVX2 start at 256 KiB.
+constexpr int64_t kPrefetchBytes = 2048;  // as measured for AVX-512
+constexpr CacheBudget kBudget = {64 * 1024, 160 * 1024};
 
 __m256i broadcast_quad(const int8_t* quad) {
   int32_t bits;
@@ -44,11 +46,18 @@ inline __attribute__((always_inline)) void add_quad(ShortSums<kBlockRows>& sums,
   }
 }
 
+// Both lines of a pair (or of a quad), read by the first octet of the tile for all four.
+inline __attribute__((always_inline)) void prefetch_pair(const uint8_t* line) {
+  const auto* ahead = reinterpret_cast<const char*>(line + kPrefetchBytes);
+  _mm_prefetch(ahead, _MM_HINT_T0);
+  _mm_prefetch(ahead + 64, _MM_HINT_T0);
+}
+
 // sums[r] = sum of q * v over a group, for the 8 outputs whose half lines start at `lines`.
 template <int kBlockRows>
 inline __attribute__((always_inline)) void sum_int4_group(__m256i* sums, const uint8_t* lines,
                                                           const int8_t* x, int64_t chunk_stride,
-                                                          int32_t n_chunks) {
+                                                          int32_t n_chunks, Prefetch prefetch) {
   const __m256i nibble = _mm256_set1_epi8(0x0f);
   const __m256i weight_of_hi = _mm256_set1_epi16(128);
   const __m256i weight_of_lo = _mm256_set1_epi16(1);
@@ -60,6 +69,7 @@ inline __attribute__((always_inline)) void sum_int4_group(__m256i* sums, const u
     for (int r = 0; r < kBlockRows; ++r) shorts.hi[r] = shorts.lo[r] = _mm256_setzero_si256();
 #pragma GCC unroll 4
     for (int pair = 0; pair < 4; ++pair) {
+      if (prefetch == Prefetch::kAhead) prefetch_pair(lines + pair * 128);
       const __m256i w = _mm256_load_si256(reinterpret_cast<const __m256i*>(lines + pair * 128));
       add_quad(shorts, _mm256_and_si256(w, nibble), x, 2 * pair);
       add_quad(shorts, _mm256_and_si256(_mm256_srli_epi16(w, 4), nibble), x, 2 * pair + 1);
@@ -77,13 +87,15 @@ inline __attribute__((always_inline)) void sum_int4_group(__m256i* sums, const u
 // below 2 * 127 * 127 = 32258 in 16 bits; the sums need no correction for the bias.
 template <int kBlockRows>
 inline __attribute__((always_inline)) void sum_int8_group(__m256i* sums, const uint8_t* lines,
-                                                          const int8_t* x, int64_t chunk_stride) {
+                                                          const int8_t* x, int64_t chunk_stride,
+                                                          Prefetch prefetch) {
   const __m256i weight_of_hi = _mm256_set1_epi16(128);
   const __m256i weight_of_lo = _mm256_set1_epi16(1);
 #pragma GCC unroll 8
   for (int r = 0; r < kBlockRows; ++r) sums[r] = _mm256_setzero_si256();
   for (int32_t c = 0; c < kInt8HeadGroup / kQuantChunk; ++c, lines += 1024, x += chunk_stride) {
     for (int quad = 0; quad < 8; ++quad) {
+      if (prefetch == Prefetch::kAhead) prefetch_pair(lines + quad * 128);
       const __m256i biased =
           _mm256_load_si256(reinterpret_cast<const __m256i*>(lines + quad * 128));
       const __m256i q = _mm256_xor_si256(biased, _mm256_set1_epi8(-128));
@@ -111,13 +123,12 @@ __m256i lanes_below(int64_t n) {
 }
 
 template <int kBlockRows>
-void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
+void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0, Prefetch prefetch) {
   const Int4Shape& s = p.w.shape;
   const int32_t n_chunks = s.group / kQuantChunk;
   const int64_t chunk_stride = int64_t{p.x.n_rows} * 2 * kQuantChunk;
-  const int64_t quant_bytes = int64_t{kRows} * s.group / 2;
-  const int64_t record_bytes =
-      quant_bytes + CpuTile::kScaleBytes + (s.has_zeros ? CpuTile::kZeroBytes : 0);
+  const int64_t quant_bytes = CpuTile::quant_bytes(s);
+  const int64_t record_bytes = CpuTile::record_bytes(s);
   const uint8_t* record =
       reinterpret_cast<const uint8_t*>(p.w.data) + tile * p.x.n_groups * record_bytes;
   const int8_t* x = p.x.planes + int64_t{row0} * 2 * kQuantChunk;
@@ -133,7 +144,8 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
 #pragma GCC unroll 8
     for (int o = 0; o < kOctets; ++o) {
       __m256i sums[kBlockRows];
-      sum_int4_group<kBlockRows>(sums, record + o * 32, x, chunk_stride, n_chunks);
+      sum_int4_group<kBlockRows>(sums, record + o * 32, x, chunk_stride, n_chunks,
+                                 o == 0 ? prefetch : Prefetch::kNone);
       const __m256 scale =
           _mm256_cvtph_ps(_mm_load_si128(reinterpret_cast<const __m128i*>(scales + o * 16)));
       __m256i zero = _mm256_set1_epi32(kSymmetricZero);
@@ -171,7 +183,7 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
 }
 
 template <int kBlockRows>
-void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0) {
+void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0, Prefetch prefetch) {
   const int64_t chunk_stride = int64_t{p.x.n_rows} * 2 * kQuantChunk;
   const int64_t quant_bytes = int64_t{p.x.n_groups} * kInt8HeadGroup * kRows;
   const uint8_t* lines = reinterpret_cast<const uint8_t*>(p.w.data) +
@@ -188,7 +200,8 @@ void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0) {
 #pragma GCC unroll 8
     for (int o = 0; o < kOctets; ++o) {
       __m256i sums[kBlockRows];
-      sum_int8_group<kBlockRows>(sums, lines + o * 32, x, chunk_stride);
+      sum_int8_group<kBlockRows>(sums, lines + o * 32, x, chunk_stride,
+                                 o == 0 ? prefetch : Prefetch::kNone);
 #pragma GCC unroll 8
       for (int r = 0; r < kBlockRows; ++r) {
         acc[o][r] =
@@ -214,39 +227,25 @@ void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0) {
   }
 }
 
-using Int4Block = void (*)(const Int4MatmulParams&, int64_t, int32_t);
-using Int8Block = void (*)(const Int8MatmulParams&, int64_t, int32_t);
+using Int4Block = void (*)(const Int4MatmulParams&, int64_t, int32_t, Prefetch);
+using Int8Block = void (*)(const Int8MatmulParams&, int64_t, int32_t, Prefetch);
 constexpr Int4Block kInt4Blocks[] = {int4_block<1>, int4_block<2>, int4_block<3>, int4_block<4>};
 constexpr Int8Block kInt8Blocks[] = {int8_block<1>, int8_block<2>, int8_block<3>, int8_block<4>};
 
-// For each panel of rows that stays in cache, each tile, each block of rows, as even as possible.
-template <class Params, class Block>
-inline __attribute__((always_inline)) void for_blocks(const Params& p, int64_t tile_begin,
-                                                      int64_t tile_end, const Block* blocks) {
-  const int64_t row_bytes = int64_t{p.x.n_groups} * p.x.group * 2;
-  int64_t panel = kPanelBytes / row_bytes / kMaxBlockRows * kMaxBlockRows;
-  if (panel < kMaxBlockRows) panel = kMaxBlockRows;
-  for (int64_t row_begin = 0; row_begin < p.x.n_rows; row_begin += panel) {
-    const int64_t rest = p.x.n_rows - row_begin;
-    const auto n_rows = static_cast<int32_t>(rest < panel ? rest : panel);
-    const int32_t n_blocks = (n_rows + kMaxBlockRows - 1) / kMaxBlockRows;
-    for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-      auto row = static_cast<int32_t>(row_begin);
-      for (int32_t b = 0; b < n_blocks; ++b) {
-        const int32_t rows = n_rows / n_blocks + (b < n_rows % n_blocks ? 1 : 0);
-        blocks[rows - 1](p, tile, row);
-        row += rows;
-      }
-    }
-  }
-}
-
 void int4_tiles(const Int4MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
-  for_blocks(p, tile_begin, tile_end, kInt4Blocks);
+  const int64_t tile_bytes = int64_t{p.x.n_groups} * CpuTile::record_bytes(p.w.shape);
+  for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
+                                [&](Prefetch prefetch, int32_t n_rows, int64_t tile, int32_t row) {
+                                  kInt4Blocks[n_rows - 1](p, tile, row, prefetch);
+                                });
 }
 
 void int8_tiles(const Int8MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
-  for_blocks(p, tile_begin, tile_end, kInt8Blocks);
+  const int64_t tile_bytes = int64_t{p.x.n_groups} * kInt8HeadGroup * kRows;
+  for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
+                                [&](Prefetch prefetch, int32_t n_rows, int64_t tile, int32_t row) {
+                                  kInt8Blocks[n_rows - 1](p, tile, row, prefetch);
+                                });
 }
 
 // Sixteen lanes by column mod 16 (two vectors), then a fixed tree of additions.

@@ -8,6 +8,7 @@
 // Nothing here may leave an inline function behind for other objects: no std templates.
 #include <immintrin.h>
 
+#include "kernels/cpu/matmul_blocks.h"
 #include "kernels/cpu/matmul_kernels.h"
 
 namespace incipit::kernels::avx512 {
@@ -17,14 +18,11 @@ namespace {
 constexpr int32_t kRows = CpuTile::kRows;
 constexpr int32_t kMaxBlockRows = 6;
 constexpr int32_t kChunkLineBytes = 512;  // INT4 lines of a tile for 32 inputs
-// Activations that stay in the second-level cache while the tiles of a range pass by.
-constexpr int64_t kPanelBytes = 768 * 1024;
+// Second-level caches with AVX-512 have 1 or 2 MiB.
+constexpr CacheBudget kBudget = {256 * 1024, 640 * 1024};
 // How far ahead of the stream of weights to prefetch. Llama-3-8B shapes, one row, one thread, huge
 // pages, read bandwidth 16.5 GB/s: none 12.2, 1 KiB 14.9, 2 KiB 15.2, 4 KiB 13.0, 8 KiB 8.6 GB/s.
 constexpr int64_t kPrefetchBytes = 2048;
-
-// Only the first block of rows of a tile brings its weights from memory; the others find them.
-enum class Prefetch { kNone, kAhead };
 
 __m512i broadcast_quad(const int8_t* quad) {
   int32_t bits;
@@ -142,9 +140,8 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
   const Int4Shape& s = p.w.shape;
   const int32_t n_chunks = s.group / kQuantChunk;
   const int64_t chunk_stride = int64_t{p.x.n_rows} * 2 * kQuantChunk;
-  const int64_t quant_bytes = int64_t{kRows} * s.group / 2;
-  const int64_t record_bytes =
-      quant_bytes + CpuTile::kScaleBytes + (s.has_zeros ? CpuTile::kZeroBytes : 0);
+  const int64_t quant_bytes = CpuTile::quant_bytes(s);
+  const int64_t record_bytes = CpuTile::record_bytes(s);
   const uint8_t* record =
       reinterpret_cast<const uint8_t*>(p.w.data) + tile * p.x.n_groups * record_bytes;
   const int8_t* x = p.x.planes + int64_t{row0} * 2 * kQuantChunk;
@@ -270,36 +267,22 @@ constexpr Int8Block kInt8Blocks[2][kMaxBlockRows] = {
     {int8_block<1, kNone>, int8_block<2, kNone>, int8_block<3, kNone>, int8_block<4, kNone>,
      int8_block<5, kNone>, int8_block<6, kNone>}};
 
-// For each panel of rows that stays in cache, each tile, each block of rows. Blocks are as even as
-// possible: 7 rows are 4 + 3, not 6 + 1.
-template <class Params, class Block>
-inline __attribute__((always_inline)) void for_blocks(const Params& p, int64_t tile_begin,
-                                                      int64_t tile_end,
-                                                      const Block (&blocks)[2][kMaxBlockRows]) {
-  const int64_t row_bytes = int64_t{p.x.n_groups} * p.x.group * 2;
-  int64_t panel = kPanelBytes / row_bytes / kMaxBlockRows * kMaxBlockRows;
-  if (panel < kMaxBlockRows) panel = kMaxBlockRows;
-  for (int64_t row_begin = 0; row_begin < p.x.n_rows; row_begin += panel) {
-    const int64_t rest = p.x.n_rows - row_begin;
-    const auto n_rows = static_cast<int32_t>(rest < panel ? rest : panel);
-    const int32_t n_blocks = (n_rows + kMaxBlockRows - 1) / kMaxBlockRows;
-    for (int64_t tile = tile_begin; tile < tile_end; ++tile) {
-      auto row = static_cast<int32_t>(row_begin);
-      for (int32_t b = 0; b < n_blocks; ++b) {
-        const int32_t rows = n_rows / n_blocks + (b < n_rows % n_blocks ? 1 : 0);
-        blocks[b == 0 ? 0 : 1][rows - 1](p, tile, row);
-        row += rows;
-      }
-    }
-  }
-}
-
 void int4_tiles(const Int4MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
-  for_blocks(p, tile_begin, tile_end, kInt4Blocks);
+  const int64_t tile_bytes = int64_t{p.x.n_groups} * CpuTile::record_bytes(p.w.shape);
+  for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
+                                [&](Prefetch which, int32_t n_rows, int64_t tile, int32_t row) {
+                                  kInt4Blocks[which == Prefetch::kAhead ? 0 : 1][n_rows - 1](
+                                      p, tile, row);
+                                });
 }
 
 void int8_tiles(const Int8MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
-  for_blocks(p, tile_begin, tile_end, kInt8Blocks);
+  const int64_t tile_bytes = int64_t{p.x.n_groups} * kInt8HeadGroup * kRows;
+  for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
+                                [&](Prefetch which, int32_t n_rows, int64_t tile, int32_t row) {
+                                  kInt8Blocks[which == Prefetch::kAhead ? 0 : 1][n_rows - 1](
+                                      p, tile, row);
+                                });
 }
 
 // Sixteen lanes by column mod 16, then a fixed tree of additions.
