@@ -7,6 +7,7 @@
 #include "lsp/completion/pipeline_answers.h"
 #include "lsp/completion/pipeline_worker.h"
 #include "lsp/completion/postprocess.h"
+#include "lsp/context/secret_files.h"
 
 namespace incipit::lsp {
 namespace {
@@ -72,10 +73,11 @@ void PipelineWorker::on(StartEvent event) {
   insert_selection(request);
   const std::string& path =
       request.document.path.empty() ? request.document.uri : request.document.path;
-  // Looked at before anything is parsed or remembered.
+  // Looked at before anything is parsed or remembered. The path may be relative; the URI is not.
   const Language* language = find_language(request.document.language_id, path);
   const std::string refusal = policy_.refusal(
-      look_at(*request.document.text, cursor_of(request), language), path, request.invoked);
+      look_at(*request.document.text, cursor_of(request), language),
+      looks_secret(request.document.uri) ? request.document.uri : path, request.invoked);
   if (!refusal.empty()) return answer_empty(event, refusal);
 
   Place place = documents_.read(request.document, cursor_of(request), request.cancel);

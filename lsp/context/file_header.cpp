@@ -35,16 +35,6 @@ size_t start_of_line(string_view text, size_t offset) {
   return offset == 0 ? 0 : text.rfind('\n', offset - 1) + 1;
 }
 
-// Definitions around `offset` itself, outermost first. By spans alone: the window starts in code
-// that is finished.
-std::vector<Definition> around(const SyntaxTree& tree, size_t offset) {
-  std::vector<Definition> result;
-  for (Definition& d : definitions_in(tree, {offset, offset + 1})) {
-    if (d.has_body && d.span.start < offset && offset < d.span.end) result.push_back(std::move(d));
-  }
-  return result;
-}
-
 class HeaderText {
  public:
   explicit HeaderText(size_t max_bytes) : max_bytes_(max_bytes) {}
@@ -76,7 +66,7 @@ std::string file_header(const SyntaxTree& tree, size_t window_start, string_view
   // The heads around the window come last but are reserved first: without them the indentation of
   // the window means nothing.
   std::string heads;
-  for (const Definition& d : around(tree, window_start)) {
+  for (const Definition& d : enclosing_definitions(tree, window_start)) {
     std::string head = slice({start_of_line(text, d.signature.start), d.signature.end});
     if (language.blocks == BlockStyle::kBraces || language.name == "bash") head += " {";
     if (heads.size() + head.size() + 1 <= max_bytes) heads += head + "\n";

@@ -180,6 +180,9 @@ TEST(CompletionPipeline, NeverShowsASecretFileToTheModel) {
   CompletionRequest request = request_at("API_KEY=$0\n", "properties", ".env");
   request.invoked = true;
   EXPECT_THAT(start(pipeline, request).get().why_empty, HasSubstr("secrets"));
+  CompletionRequest in_folder = request_at("Host $0\n", "sshconfig", "config");
+  in_folder.document.uri = "file:///home/a/.ssh/config";
+  EXPECT_THAT(start(pipeline, in_folder).get().why_empty, HasSubstr("secrets"));
   std::promise<ExplainOutcome> explained;
   ExplainRequest explain;
   explain.document = request.document;
