@@ -67,7 +67,7 @@ class EnginePropertyTest : public ::testing::Test {
     return options;
   }
 
-  void create_engines() {
+  void choose_engines() {
     alone_ = create(with(64, 1, PrefixCaching::kOff, 64));
     const PrefixCaching on = PrefixCaching::kOn;
     const std::vector<Setting> settings = {
@@ -78,8 +78,7 @@ class EnginePropertyTest : public ::testing::Test {
         {"chunk 64, 9 pages", with(64, 5, on, 9)},
         {"chunk 7, 9 pages", with(7, 3, on, 9)},
         {"cache off, chunk 7, 9 pages", with(7, 5, PrefixCaching::kOff, 9)}};
-    for (const Setting& setting : settings)
-      engines_.push_back({setting.name, create(setting.options)});
+    for (const Setting& setting : settings) engines_.push_back({setting, nullptr});
   }
 
   // Prompts that share beginnings, split inside pages, extend and repeat each other.
@@ -166,9 +165,11 @@ class EnginePropertyTest : public ::testing::Test {
   }
 
   void run_cases(int n_cases) {
-    create_engines();
+    choose_engines();
     for (int i = 0; i < n_cases; ++i) {
-      const auto& [name, engine] = engines_[static_cast<size_t>(i) % engines_.size()];
+      auto& [setting, engine] = engines_[static_cast<size_t>(i) % engines_.size()];
+      const std::string& name = setting.name;
+      if (!engine) engine = create(setting.options);
       SCOPED_TRACE("case " + std::to_string(i) + ", " + name);
       std::vector<Asked> asked(pick(3) == 0 ? 1 : 5);
       for (Asked& one : asked) one.question = random_question();
@@ -183,6 +184,8 @@ class EnginePropertyTest : public ::testing::Test {
       reused_[name] = stats.tokens_reused;
     }
     EXPECT_GT(n_compared_, n_cases);
+    // A few cases an engine may not happen to share anything.
+    if (n_cases < 8 * static_cast<int>(engines_.size())) return;
     for (const auto& [name, n] : reused_) {
       const bool off = name.starts_with("cache off");
       EXPECT_EQ(n == 0, off) << name << " reused " << n << " tokens";
@@ -199,7 +202,7 @@ class EnginePropertyTest : public ::testing::Test {
   Tokens source_;  // what prompts are made of
   std::vector<Tokens> prompts_;
   std::unique_ptr<Engine> alone_;
-  std::vector<std::pair<std::string, std::unique_ptr<Engine>>> engines_;
+  std::vector<std::pair<Setting, std::unique_ptr<Engine>>> engines_;  // made when first asked
   std::map<decltype(Question().key()), Tokens> expected_;
   std::map<std::string, int64_t> reused_;
   int n_compared_ = 0;
@@ -223,7 +226,7 @@ TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnPocket
   const nlohmann::json golden = nlohmann::json::parse(in);
   for (const nlohmann::json& prompt : golden["prompts"])
     for (const nlohmann::json& token : prompt["input_ids"]) source_.push_back(token);
-  run_cases(test::n_cases(60, 7));
+  run_cases(test::n_cases(60, 3));
 }
 
 }  // namespace
