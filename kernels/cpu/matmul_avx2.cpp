@@ -123,23 +123,45 @@ __m256i lanes_below(int64_t n) {
 }
 
 template <int kBlockRows>
-void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0, Prefetch prefetch) {
+inline __attribute__((always_inline)) void load_sums(const BlockPart& part,
+                                                     __m256 (&acc)[kOctets][kBlockRows]) {
+  for (int o = 0; o < kOctets; ++o) {
+    for (int r = 0; r < kBlockRows; ++r) {
+      const float* carry = part.carry + r * kRows + o * 8;
+      acc[o][r] = part.group_begin == 0 ? _mm256_setzero_ps() : _mm256_load_ps(carry);
+    }
+  }
+}
+
+template <int kBlockRows>
+inline __attribute__((always_inline)) void store_sums(const __m256 (&acc)[kOctets][kBlockRows],
+                                                      const BlockPart& part) {
+  for (int o = 0; o < kOctets; ++o) {
+    for (int r = 0; r < kBlockRows; ++r) {
+      _mm256_store_ps(part.carry + r * kRows + o * 8, acc[o][r]);
+    }
+  }
+}
+
+// A part of y[part.row + r][outputs of the tile] for a block of rows.
+template <int kBlockRows>
+void int4_block(const Int4MatmulParams& p, const BlockPart& part, Prefetch prefetch) {
   const Int4Shape& s = p.w.shape;
   const int32_t n_chunks = s.group / kQuantChunk;
   const int64_t chunk_stride = int64_t{p.x.n_rows} * 2 * kQuantChunk;
   const int64_t quant_bytes = CpuTile::quant_bytes(s);
   const int64_t record_bytes = CpuTile::record_bytes(s);
-  const uint8_t* record =
-      reinterpret_cast<const uint8_t*>(p.w.data) + tile * p.x.n_groups * record_bytes;
-  const int8_t* x = p.x.planes + int64_t{row0} * 2 * kQuantChunk;
-  const float* x_scales = p.x.scales + row0;
-  const int32_t* x_sums = p.x.sums + row0;
+  const uint8_t* record = reinterpret_cast<const uint8_t*>(p.w.data) +
+                          (part.tile * p.x.n_groups + part.group_begin) * record_bytes;
+  const int8_t* x =
+      p.x.planes + part.group_begin * n_chunks * chunk_stride + int64_t{part.row} * 2 * kQuantChunk;
+  const int64_t first_scale = int64_t{part.group_begin} * p.x.n_rows + part.row;
+  const float* x_scales = p.x.scales + first_scale;
+  const int32_t* x_sums = p.x.sums + first_scale;
 
   __m256 acc[kOctets][kBlockRows];
-  for (auto& octet : acc) {
-    for (__m256& lanes : octet) lanes = _mm256_setzero_ps();
-  }
-  for (int32_t group = 0; group < p.x.n_groups; ++group) {
+  load_sums<kBlockRows>(part, acc);
+  for (int32_t group = part.group_begin; group < part.group_end; ++group) {
     const uint8_t* scales = record + quant_bytes;
 #pragma GCC unroll 8
     for (int o = 0; o < kOctets; ++o) {
@@ -167,14 +189,15 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0, Prefetch 
     x_sums += p.x.n_rows;
   }
 
+  if (part.group_end != p.x.n_groups) return store_sums<kBlockRows>(acc, part);
 #pragma GCC unroll 8
   for (int o = 0; o < kOctets; ++o) {
-    const int64_t first = tile * kRows + o * 8;
+    const int64_t first = part.tile * kRows + o * 8;
     if (first >= s.rows) break;
     const __m256i mask = lanes_below(s.rows - first);
 #pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) {
-      float* y = p.y + (row0 + r) * p.y_stride + first;
+      float* y = p.y + (part.row + r) * p.y_stride + first;
       __m256 value = acc[o][r];
       if (p.store == MatmulStore::kAdd) value = _mm256_add_ps(_mm256_maskload_ps(y, mask), value);
       _mm256_maskstore_ps(y, mask, value);
@@ -183,20 +206,21 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0, Prefetch 
 }
 
 template <int kBlockRows>
-void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0, Prefetch prefetch) {
+void int8_block(const Int8MatmulParams& p, const BlockPart& part, Prefetch prefetch) {
   const int64_t chunk_stride = int64_t{p.x.n_rows} * 2 * kQuantChunk;
   const int64_t quant_bytes = int64_t{p.x.n_groups} * kInt8HeadGroup * kRows;
-  const uint8_t* lines = reinterpret_cast<const uint8_t*>(p.w.data) +
-                         tile * (quant_bytes + Int8Layout<CpuTile>::kScaleBytes);
-  const auto* scales = reinterpret_cast<const float*>(lines + quant_bytes);
-  const int8_t* x = p.x.planes + int64_t{row0} * 2 * kQuantChunk;
-  const float* x_scales = p.x.scales + row0;
+  constexpr int32_t kChunks = kInt8HeadGroup / kQuantChunk;
+  const uint8_t* tile = reinterpret_cast<const uint8_t*>(p.w.data) +
+                        part.tile * (quant_bytes + Int8Layout<CpuTile>::kScaleBytes);
+  const uint8_t* lines = tile + int64_t{part.group_begin} * kInt8HeadGroup * kRows;
+  const auto* scales = reinterpret_cast<const float*>(tile + quant_bytes);
+  const int8_t* x =
+      p.x.planes + part.group_begin * kChunks * chunk_stride + int64_t{part.row} * 2 * kQuantChunk;
+  const float* x_scales = p.x.scales + int64_t{part.group_begin} * p.x.n_rows + part.row;
 
   __m256 acc[kOctets][kBlockRows];
-  for (auto& octet : acc) {
-    for (__m256& lanes : octet) lanes = _mm256_setzero_ps();
-  }
-  for (int32_t group = 0; group < p.x.n_groups; ++group) {
+  load_sums<kBlockRows>(part, acc);
+  for (int32_t group = part.group_begin; group < part.group_end; ++group) {
 #pragma GCC unroll 8
     for (int o = 0; o < kOctets; ++o) {
       __m256i sums[kBlockRows];
@@ -209,42 +233,43 @@ void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0, Prefetch 
       }
     }
     lines += kInt8HeadGroup * kRows;
-    x += chunk_stride * (kInt8HeadGroup / kQuantChunk);
+    x += chunk_stride * kChunks;
     x_scales += p.x.n_rows;
   }
 
+  if (part.group_end != p.x.n_groups) return store_sums<kBlockRows>(acc, part);
 #pragma GCC unroll 8
   for (int o = 0; o < kOctets; ++o) {
-    const int64_t first = tile * kRows + o * 8;
+    const int64_t first = part.tile * kRows + o * 8;
     if (first >= p.w.shape.rows) break;
     const __m256i mask = lanes_below(p.w.shape.rows - first);
     const __m256 scale = _mm256_load_ps(scales + o * 8);
 #pragma GCC unroll 8
     for (int r = 0; r < kBlockRows; ++r) {
-      _mm256_maskstore_ps(p.y + (row0 + r) * p.y_stride + first, mask,
+      _mm256_maskstore_ps(p.y + (part.row + r) * p.y_stride + first, mask,
                           _mm256_mul_ps(acc[o][r], scale));
     }
   }
 }
 
-using Int4Block = void (*)(const Int4MatmulParams&, int64_t, int32_t, Prefetch);
-using Int8Block = void (*)(const Int8MatmulParams&, int64_t, int32_t, Prefetch);
+using Int4Block = void (*)(const Int4MatmulParams&, const BlockPart&, Prefetch);
+using Int8Block = void (*)(const Int8MatmulParams&, const BlockPart&, Prefetch);
 constexpr Int4Block kInt4Blocks[] = {int4_block<1>, int4_block<2>, int4_block<3>, int4_block<4>};
 constexpr Int8Block kInt8Blocks[] = {int8_block<1>, int8_block<2>, int8_block<3>, int8_block<4>};
 
 void int4_tiles(const Int4MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
   const int64_t tile_bytes = int64_t{p.x.n_groups} * CpuTile::record_bytes(p.w.shape);
   for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
-                                [&](Prefetch prefetch, int32_t n_rows, int64_t tile, int32_t row) {
-                                  kInt4Blocks[n_rows - 1](p, tile, row, prefetch);
+                                [&](Prefetch prefetch, int32_t n_rows, const BlockPart& part) {
+                                  kInt4Blocks[n_rows - 1](p, part, prefetch);
                                 });
 }
 
 void int8_tiles(const Int8MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
   const int64_t tile_bytes = int64_t{p.x.n_groups} * kInt8HeadGroup * kRows;
   for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
-                                [&](Prefetch prefetch, int32_t n_rows, int64_t tile, int32_t row) {
-                                  kInt8Blocks[n_rows - 1](p, tile, row, prefetch);
+                                [&](Prefetch prefetch, int32_t n_rows, const BlockPart& part) {
+                                  kInt8Blocks[n_rows - 1](p, part, prefetch);
                                 });
 }
 

@@ -134,24 +134,50 @@ __m512 load_half_scales(const uint8_t* scales) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(scales)));
 }
 
-// y[row0 + r][tile outputs] for a block of rows.
+__mmask16 lanes_below(int64_t n) {
+  return n >= 16 ? 0xffff : n <= 0 ? 0 : static_cast<__mmask16>((1u << n) - 1);
+}
+
+template <int kBlockRows>
+inline __attribute__((always_inline)) void load_sums(const BlockPart& part,
+                                                     __m512 (&acc)[kBlockRows][2]) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kBlockRows; ++r) {
+    const float* carry = part.carry + r * kRows;
+    acc[r][0] = part.group_begin == 0 ? _mm512_setzero_ps() : _mm512_load_ps(carry);
+    acc[r][1] = part.group_begin == 0 ? _mm512_setzero_ps() : _mm512_load_ps(carry + 16);
+  }
+}
+
+template <int kBlockRows>
+inline __attribute__((always_inline)) void store_sums(const __m512 (&acc)[kBlockRows][2],
+                                                      const BlockPart& part) {
+#pragma GCC unroll 8
+  for (int r = 0; r < kBlockRows; ++r) {
+    _mm512_store_ps(part.carry + r * kRows, acc[r][0]);
+    _mm512_store_ps(part.carry + r * kRows + 16, acc[r][1]);
+  }
+}
+
+// A part of y[part.row + r][outputs of the tile] for a block of rows.
 template <int kBlockRows, Prefetch kPrefetch>
-void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
+void int4_block(const Int4MatmulParams& p, const BlockPart& part) {
   const Int4Shape& s = p.w.shape;
   const int32_t n_chunks = s.group / kQuantChunk;
   const int64_t chunk_stride = int64_t{p.x.n_rows} * 2 * kQuantChunk;
   const int64_t quant_bytes = CpuTile::quant_bytes(s);
   const int64_t record_bytes = CpuTile::record_bytes(s);
-  const uint8_t* record =
-      reinterpret_cast<const uint8_t*>(p.w.data) + tile * p.x.n_groups * record_bytes;
-  const int8_t* x = p.x.planes + int64_t{row0} * 2 * kQuantChunk;
-  const float* x_scales = p.x.scales + row0;
-  const int32_t* x_sums = p.x.sums + row0;
+  const uint8_t* record = reinterpret_cast<const uint8_t*>(p.w.data) +
+                          (part.tile * p.x.n_groups + part.group_begin) * record_bytes;
+  const int8_t* x =
+      p.x.planes + part.group_begin * n_chunks * chunk_stride + int64_t{part.row} * 2 * kQuantChunk;
+  const int64_t first_scale = int64_t{part.group_begin} * p.x.n_rows + part.row;
+  const float* x_scales = p.x.scales + first_scale;
+  const int32_t* x_sums = p.x.sums + first_scale;
 
   __m512 acc[kBlockRows][2];
-#pragma GCC unroll 8
-  for (int r = 0; r < kBlockRows; ++r) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
-  for (int32_t group = 0; group < p.x.n_groups; ++group) {
+  load_sums<kBlockRows>(part, acc);
+  for (int32_t group = part.group_begin; group < part.group_end; ++group) {
     BlockSums<kBlockRows> sums;
     sum_int4_group<kBlockRows, kPrefetch>(sums, record, x, chunk_stride, n_chunks);
     const uint8_t* scales = record + quant_bytes;
@@ -187,15 +213,14 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
     x_sums += p.x.n_rows;
   }
 
-  const int64_t first = tile * kRows;
-  const int64_t n = s.rows - first < kRows ? s.rows - first : kRows;
-  const __mmask16 mask0 = n >= 16 ? 0xffff : static_cast<__mmask16>((1u << n) - 1);
-  const __mmask16 mask1 = n >= 32   ? 0xffff
-                          : n <= 16 ? 0
-                                    : static_cast<__mmask16>((1u << (n - 16)) - 1);
+  if (part.group_end != p.x.n_groups) return store_sums<kBlockRows>(acc, part);
+
+  const int64_t first = part.tile * kRows;
+  const __mmask16 mask0 = lanes_below(s.rows - first);
+  const __mmask16 mask1 = lanes_below(s.rows - first - 16);
 #pragma GCC unroll 8
   for (int r = 0; r < kBlockRows; ++r) {
-    float* y = p.y + (row0 + r) * p.y_stride + first;
+    float* y = p.y + (part.row + r) * p.y_stride + first;
     if (p.store == MatmulStore::kAdd) {
       acc[r][0] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask0, y), acc[r][0]);
       acc[r][1] = _mm512_add_ps(_mm512_maskz_loadu_ps(mask1, y + 16), acc[r][1]);
@@ -206,20 +231,23 @@ void int4_block(const Int4MatmulParams& p, int64_t tile, int32_t row0) {
 }
 
 template <int kBlockRows, Prefetch kPrefetch>
-void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0) {
+void int8_block(const Int8MatmulParams& p, const BlockPart& part) {
   const int64_t chunk_stride = int64_t{p.x.n_rows} * 2 * kQuantChunk;
   const int64_t quant_bytes = int64_t{p.x.n_groups} * kInt8HeadGroup * kRows;
-  const uint8_t* lines = reinterpret_cast<const uint8_t*>(p.w.data) +
-                         tile * (quant_bytes + Int8Layout<CpuTile>::kScaleBytes);
-  const auto* scales = reinterpret_cast<const float*>(lines + quant_bytes);
-  const int8_t* x = p.x.planes + int64_t{row0} * 2 * kQuantChunk;
-  const float* x_scales = p.x.scales + row0;
-  const int32_t* x_sums = p.x.sums + row0;
+  constexpr int32_t kChunks = kInt8HeadGroup / kQuantChunk;
+  const uint8_t* tile = reinterpret_cast<const uint8_t*>(p.w.data) +
+                        part.tile * (quant_bytes + Int8Layout<CpuTile>::kScaleBytes);
+  const uint8_t* lines = tile + int64_t{part.group_begin} * kInt8HeadGroup * kRows;
+  const auto* scales = reinterpret_cast<const float*>(tile + quant_bytes);
+  const int8_t* x =
+      p.x.planes + part.group_begin * kChunks * chunk_stride + int64_t{part.row} * 2 * kQuantChunk;
+  const int64_t first_scale = int64_t{part.group_begin} * p.x.n_rows + part.row;
+  const float* x_scales = p.x.scales + first_scale;
+  const int32_t* x_sums = p.x.sums + first_scale;
 
   __m512 acc[kBlockRows][2];
-#pragma GCC unroll 8
-  for (int r = 0; r < kBlockRows; ++r) acc[r][0] = acc[r][1] = _mm512_setzero_ps();
-  for (int32_t group = 0; group < p.x.n_groups; ++group) {
+  load_sums<kBlockRows>(part, acc);
+  for (int32_t group = part.group_begin; group < part.group_end; ++group) {
     BlockSums<kBlockRows> sums;
     sum_int8_group<kBlockRows, kPrefetch>(sums, lines, x, chunk_stride);
 #pragma GCC unroll 8
@@ -232,27 +260,26 @@ void int8_block(const Int8MatmulParams& p, int64_t tile, int32_t row0) {
           _mm512_fmadd_ps(exact_sum(sums.hi[r][1], sums.lo[r][1], minus), x_scale, acc[r][1]);
     }
     lines += kInt8HeadGroup * kRows;
-    x += chunk_stride * (kInt8HeadGroup / kQuantChunk);
+    x += chunk_stride * kChunks;
     x_scales += p.x.n_rows;
     x_sums += p.x.n_rows;
   }
 
-  const int64_t first = tile * kRows;
-  const int64_t n = p.w.shape.rows - first < kRows ? p.w.shape.rows - first : kRows;
-  const __mmask16 mask0 = n >= 16 ? 0xffff : static_cast<__mmask16>((1u << n) - 1);
-  const __mmask16 mask1 = n >= 32   ? 0xffff
-                          : n <= 16 ? 0
-                                    : static_cast<__mmask16>((1u << (n - 16)) - 1);
+  if (part.group_end != p.x.n_groups) return store_sums<kBlockRows>(acc, part);
+
+  const int64_t first = part.tile * kRows;
+  const __mmask16 mask0 = lanes_below(p.w.shape.rows - first);
+  const __mmask16 mask1 = lanes_below(p.w.shape.rows - first - 16);
 #pragma GCC unroll 8
   for (int r = 0; r < kBlockRows; ++r) {
-    float* y = p.y + (row0 + r) * p.y_stride + first;
+    float* y = p.y + (part.row + r) * p.y_stride + first;
     _mm512_mask_storeu_ps(y, mask0, _mm512_mul_ps(acc[r][0], _mm512_load_ps(scales)));
     _mm512_mask_storeu_ps(y + 16, mask1, _mm512_mul_ps(acc[r][1], _mm512_load_ps(scales + 16)));
   }
 }
 
-using Int4Block = void (*)(const Int4MatmulParams&, int64_t, int32_t);
-using Int8Block = void (*)(const Int8MatmulParams&, int64_t, int32_t);
+using Int4Block = void (*)(const Int4MatmulParams&, const BlockPart&);
+using Int8Block = void (*)(const Int8MatmulParams&, const BlockPart&);
 constexpr auto kAhead = Prefetch::kAhead;
 constexpr auto kNone = Prefetch::kNone;
 // [the first block of a tile, the others][rows - 1]
@@ -270,18 +297,18 @@ constexpr Int8Block kInt8Blocks[2][kMaxBlockRows] = {
 void int4_tiles(const Int4MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
   const int64_t tile_bytes = int64_t{p.x.n_groups} * CpuTile::record_bytes(p.w.shape);
   for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
-                                [&](Prefetch which, int32_t n_rows, int64_t tile, int32_t row) {
-                                  kInt4Blocks[which == Prefetch::kAhead ? 0 : 1][n_rows - 1](
-                                      p, tile, row);
+                                [&](Prefetch which, int32_t n_rows, const BlockPart& part) {
+                                  kInt4Blocks[which == Prefetch::kAhead ? 0 : 1][n_rows - 1](p,
+                                                                                             part);
                                 });
 }
 
 void int8_tiles(const Int8MatmulParams& p, int64_t tile_begin, int64_t tile_end) {
   const int64_t tile_bytes = int64_t{p.x.n_groups} * kInt8HeadGroup * kRows;
   for_each_block<kMaxBlockRows>(p.x, tile_bytes, tile_begin, tile_end, kBudget,
-                                [&](Prefetch which, int32_t n_rows, int64_t tile, int32_t row) {
-                                  kInt8Blocks[which == Prefetch::kAhead ? 0 : 1][n_rows - 1](
-                                      p, tile, row);
+                                [&](Prefetch which, int32_t n_rows, const BlockPart& part) {
+                                  kInt8Blocks[which == Prefetch::kAhead ? 0 : 1][n_rows - 1](p,
+                                                                                             part);
                                 });
 }
 
@@ -349,10 +376,6 @@ GroupScale scale_of_group(uint32_t absmax_bits) {
   if (absmax_bits >= 0x7f800000u) return {0.0f, __builtin_nanf("")};
   if (absmax < kQuantSmallest) return {0.0f, 0.0f};
   return {static_cast<float>(kQuantMax) / absmax, absmax / static_cast<float>(kQuantMax)};
-}
-
-__mmask16 lanes_below(int32_t n) {
-  return n >= 16 ? 0xffff : n <= 0 ? 0 : static_cast<__mmask16>((1u << n) - 1);
 }
 
 // x has n values (at most a group), line is the group's first line of this row.

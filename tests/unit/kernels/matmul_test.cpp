@@ -129,6 +129,7 @@ std::vector<Shape> odd_shapes() {
   for (const int32_t cols : {1, 96, 128, 200, 256, 1408}) shapes.push_back({7, 31, cols});
   for (const int32_t n_out : {1, 16, 31, 32, 33, 257}) shapes.push_back({9, n_out, 256});
   for (const int32_t n_rows : {1, 2, 3, 4, 5, 6, 13}) shapes.push_back({n_rows, 16, 96});
+  shapes.push_back({61, 70, 9000});  // more than a panel of rows, more than a run of tiles
   return shapes;
 }
 
