@@ -274,9 +274,13 @@ void Bench::write_rows() {
   const auto kv = static_cast<double>(report_.kv_bytes_per_token);
   write_prefill_rows();
 
+  // Then a share above 1 is no wonder.
+  const bool in_cache = step_bytes < static_cast<double>(peaks.cache_bytes);
+  const char* const beyond = in_cache ? " of memory; they fit the last-level cache" : " of memory";
   const double short_kv = kv * (kShortPrompt + options_.decode_tokens / 2.0);
-  add_rate("decode, one sequence", 1 / decode_s_, "tok/s", read / (step_bytes + short_kv),
-           fmt::format("limit: {:.1f} MB a step at the read bandwidth", step_bytes / 1e6));
+  add_rate(
+      "decode, one sequence", 1 / decode_s_, "tok/s", read / (step_bytes + short_kv),
+      fmt::format("limit: {:.1f} MB a step at the read bandwidth{}", step_bytes / 1e6, beyond));
   if (together_s_ > 0) {
     add_rate(fmt::format("decode, {} sequences together", n_together_), n_together_ / together_s_,
              "tok/s", n_together_ * read / step_bytes, "limit: the same bytes serve all of them");

@@ -1,8 +1,8 @@
 // ThreadPool: fork-join over index ranges; the caller works too. Owned by whoever owns the kernels'
-// caller (the engine's model); one thread at a time calls parallel_for. Workers spin for a few
-// microseconds after a job, then sleep. A worker that the operating system has not scheduled is not
-// waited for unless it has already taken work, so a core taken by another program costs its share
-// and no more.
+// caller (the engine's model); one thread at a time calls parallel_for. Workers spin for some
+// tens of microseconds after a job, then sleep. A worker that the operating system has not
+// scheduled is not waited for unless it has already taken work, so a core taken by another program
+// costs its share and no more.
 #pragma once
 
 #include <atomic>

@@ -48,9 +48,12 @@ int64_t available_memory_bytes() {
   return int64_t{sysconf(_SC_AVPHYS_PAGES)} * sysconf(_SC_PAGESIZE);
 }
 
+int64_t last_level_cache_bytes() {
+  return std::max<int64_t>(0, sysconf(_SC_LEVEL3_CACHE_SIZE));
+}
+
 int64_t default_buffer_bytes() {
-  const int64_t cache = std::max<int64_t>(0, sysconf(_SC_LEVEL3_CACHE_SIZE));
-  const int64_t wanted = std::max(kMinBufferBytes, 2 * cache);
+  const int64_t wanted = std::max(kMinBufferBytes, 2 * last_level_cache_bytes());
   return std::max(kSmallestBufferBytes, std::min(wanted, available_memory_bytes() / 4));
 }
 
@@ -65,6 +68,7 @@ MachineProbe::MachineProbe(Isa isa, ThreadPool& pool, const PeakOptions& options
   CHECK(isa_supported(isa));
   peaks_.isa = isa;
   peaks_.n_threads = pool.n_threads();
+  peaks_.cache_bytes = last_level_cache_bytes();
   const int64_t wanted = options.buffer_bytes > 0 ? options.buffer_bytes : default_buffer_bytes();
   // A block more than is read: the loops prefetch past their end.
   const int64_t size = round_up(wanted, kBlockBytes) + kBlockBytes;

@@ -16,6 +16,7 @@ struct MachinePeaks {
   Isa isa = Isa::kScalar;
   int n_threads = 1;
   int64_t buffer_bytes = 0;     // what the reading streamed over
+  int64_t cache_bytes = 0;      // of the last-level cache, 0 when the system does not say
   double read_bytes_per_s = 0;  // best pass of a sequential read
   double int8_ops_per_s = 0;    // 2 a multiply-add: vpdpbusd; vpmaddubsw + vpaddw; plain C
   double fma_flops_per_s = 0;   // 2 a fused multiply-add of floats
