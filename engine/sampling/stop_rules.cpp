@@ -1,6 +1,7 @@
 #include "engine/sampling/stop_rules.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace incipit::engine {
@@ -11,6 +12,10 @@ StopMatcher::StopMatcher(StopRules rules, TokenBytes bytes_of)
   std::erase_if(rules_.stop_strings, [](const std::string& s) { return s.empty(); });
   for (const std::string& stop : rules_.stop_strings)
     longest_stop_string_ = std::max(longest_stop_string_, stop.size());
+  // So that push() does not allocate: a held token has at least a byte, or is one of few without.
+  constexpr size_t kUsualTokenBytes = 256;
+  tail_.reserve(longest_stop_string_ + kUsualTokenBytes);
+  held_.reserve(longest_stop_string_ + kUsualTokenBytes);
 }
 
 std::optional<StopCause> StopMatcher::push(TokenId token) {
@@ -91,11 +96,12 @@ int64_t StopMatcher::held_bytes() const {
 }
 
 void StopMatcher::release_before(int64_t offset) {
-  while (!held_.empty() && (held_.front().begin < offset || held_.front().end <= offset)) {
-    released_end_ = held_.front().end;
-    ++n_released_;
-    held_.pop_front();
-  }
+  const auto first_kept = std::ranges::find_if(
+      held_, [&](const Held& held) { return held.begin >= offset && held.end > offset; });
+  if (first_kept == held_.begin()) return;
+  released_end_ = std::prev(first_kept)->end;
+  n_released_ += static_cast<int32_t>(first_kept - held_.begin());
+  held_.erase(held_.begin(), first_kept);
 }
 
 }  // namespace incipit::engine

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -69,7 +68,7 @@ class StopMatcher {
     int64_t begin;
     int64_t end;
   };
-  std::deque<Held> held_;  // byte ranges of the tokens not released yet
+  std::vector<Held> held_;  // byte ranges of the tokens not released yet
   int32_t n_released_ = 0;
   int64_t released_end_ = 0;
   int32_t n_overhang_bytes_ = 0;

@@ -42,6 +42,17 @@ Scheduler::Scheduler(const SchedulerOptions& options)
     : options_(options), allocator_(options.n_pages), cache_(allocator_) {
   CHECK_GE(options.max_batch, 1);
   CHECK_GE(options.prefill_chunk, 1);
+  // The largest step, so that none allocates.
+  const auto n_rows = static_cast<size_t>(options.max_batch + options.prefill_chunk);
+  const auto n_sequences = static_cast<size_t>(options.max_batch);
+  plan_.rows.reserve(n_sequences);
+  plan_.copies.reserve(n_sequences);
+  plan_.batch.tokens.reserve(n_rows);
+  plan_.batch.positions.reserve(n_rows);
+  plan_.batch.sequence_of_row.reserve(n_rows);
+  plan_.batch.logit_rows.reserve(n_sequences);
+  plan_.batch.page_tables.reserve(n_sequences *
+                                  static_cast<size_t>(pages_for(max_sequence_tokens())));
 }
 
 int32_t Scheduler::max_sequence_tokens() const {
@@ -151,7 +162,7 @@ void Scheduler::match_prefix(Sequence& sequence) {
   // The last token is always computed, because its logits are wanted; not so for pre-warming.
   const int32_t n_matchable = sequence.n_tokens() - (sequence.prefill_only() ? 0 : 1);
   PrefixCache::Match match = cache_.match(sequence.run(0, n_matchable), sequence.cache_use());
-  sequence.pages = std::move(match.pages);
+  sequence.pages.assign(match.pages.begin(), match.pages.end());  // keeps its capacity
   sequence.n_published = static_cast<int32_t>(sequence.pages.size());
   sequence.n_computed = sequence.n_published * kPageTokens;
   if (!match.partial) return;
