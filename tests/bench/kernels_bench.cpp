@@ -4,6 +4,8 @@
 // measured read bandwidth; one that is bound by arithmetic shows its multiply-adds over the
 // measured peaks. Figures are the best of many passes: a shared machine only ever slows a pass
 // down.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
