@@ -1,6 +1,7 @@
 #include "lsp/server.h"
 
 #include <deque>
+#include <exception>
 #include <string>
 #include <thread>
 #include <utility>
@@ -82,7 +83,17 @@ struct Server::Impl {
     return deadline ? queue.pop_until(*deadline) : queue.pop();
   }
 
+  // A defect of ours, or memory that ran out, costs one message: a request dropped on the way is
+  // answered with InternalError by its Reply.
   void handle(Event event) {
+    try {
+      dispatch(event);
+    } catch (const std::exception& failure) {
+      log::error("server: {}", failure.what());
+    }
+  }
+
+  void dispatch(Event& event) {
     std::visit(Overloaded{[this](Frame& frame) {
                             if (frame.kind == Frame::Kind::kMessage) {
                               connection.receive(std::move(frame.text));

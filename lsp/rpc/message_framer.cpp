@@ -114,7 +114,8 @@ enum class Match { kYes, kNo, kNeedMore };
 
 // Does a `Content-Length: N` line start here?
 Match length_line(std::string_view text) {
-  const size_t end = text.find('\n');
+  // Whether a line is too long must not depend on how many bytes came at once.
+  const size_t end = text.substr(0, kMaxLengthLine).find('\n');
   if (end == std::string_view::npos) {
     return text.size() < kMaxLengthLine ? Match::kNeedMore : Match::kNo;
   }
@@ -178,9 +179,9 @@ std::optional<Frame> MessageFramer::next_header() {
   if (blank > 0) drop(blank);
 
   const size_t from = scanned_ > 3 ? scanned_ - 3 : 0;
-  const size_t end = header_end(pending().substr(from));
+  const size_t end = header_end(pending().substr(0, kMaxHeaderBytes).substr(from));
   if (end == std::string_view::npos) {
-    if (pending().size() > kMaxHeaderBytes) {
+    if (pending().size() >= kMaxHeaderBytes) {
       drop(1);  // so that the same start is not found again
       return lose(fmt::format("framing: want a header of at most {} bytes", kMaxHeaderBytes));
     }
