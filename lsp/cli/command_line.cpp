@@ -1,0 +1,262 @@
+#include "lsp/cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <sstream>
+#include <string_view>
+
+#include "lsp/cli/exit_code.h"
+
+namespace incipit::lsp::cli {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr size_t kNameColumns = 30;  // help: width of the column of option names
+constexpr size_t kTextColumns = 66;  // help: the column of descriptions beside it
+
+// CLI11's help with descriptions wrapped, so that it reads in 100 columns.
+class WrappingFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_desc(const CLI::Option* option) const override {
+    std::istringstream words(option->get_description());
+    std::string text, word;
+    size_t column = 0;
+    while (words >> word) {
+      const bool wraps = column > 0 && column + 1 + word.size() > kTextColumns;
+      if (column > 0) text += wraps ? '\n' : ' ';
+      column = wraps ? word.size() : column + (column > 0 ? 1 : 0) + word.size();
+      text += word;
+    }
+    return text;
+  }
+};
+
+// CLI::Range without its " in [a - b]" in the help, which is too wide for the name column.
+CLI::Validator in_range(int low, int high) {
+  return CLI::Range(low, high).description("");
+}
+
+void add_model_options(CLI::App& app, ModelChoice& model) {
+  app.add_option("--model", model.model,
+                 "Model to use: a name, or a directory in Hugging Face layout (default: pocket, "
+                 "which comes with incipit)")
+      ->type_name("NAME|DIR");
+  app.add_option("--threads", model.n_threads,
+                 "Threads of the engine (default: one per physical core)")
+      ->type_name("N")
+      ->check(in_range(0, kMaxThreads));
+}
+
+void add_json_flag(CLI::App& app, Format& format, const std::string& what) {
+  app.add_flag_callback(
+      "--json", [&format] { format = Format::kJson; }, what);
+}
+
+void add_source_options(CLI::App& app, SourceChoice& source) {
+  app.add_option("FILE", source.file, "The source file (UTF-8)")->required()->type_name("");
+  app.add_flag("--stdin", source.from_stdin,
+               "Read the text from standard input; FILE only names it and need not exist");
+  app.add_option("--language", source.language,
+                 "Language id as in LSP, such as python or cpp (default: from the name of FILE)")
+      ->type_name("ID");
+}
+
+std::string with_exit_codes(const std::string& examples) {
+  return examples + "\n" + kExitCodeHelp;
+}
+
+void define_lsp(CLI::App& app, LspArguments& out) {
+  add_model_options(app, out.model);
+  app.add_option("--log-file", out.log_file, "Write the log to this file (default: stderr)")
+      ->type_name("FILE");
+  app.add_option("--log-level", out.log_level, "How much to log (default: info)")
+      ->type_name("LEVEL")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}));
+  app.add_option("--settings", out.settings_file,
+                 "JSON file with settings; what the editor sends wins over it")
+      ->type_name("FILE");
+  add_json_flag(app, out.format,
+                "Report a failed start as one line of JSON on stderr (stdout carries LSP only)");
+  // Language clients add these on their own; stdio is the only transport there is.
+  app.add_flag_callback(
+      "--stdio", [] {}, "Accepted and ignored: stdio is the only transport");
+  app.add_option("--clientProcessId", "Accepted and ignored: initialize carries the same")
+      ->type_name("PID");
+  app.footer(with_exit_codes(
+      "An editor starts this; typed in a terminal it waits for LSP messages on stdin.\n"
+      "The server ends with 0 after shutdown and exit, with 1 when it lost its editor.\n\n"
+      "Example:\n"
+      "  incipit lsp --log-file /tmp/incipit.log --log-level debug\n"));
+}
+
+void define_complete(CLI::App& app, CompleteArguments& out) {
+  add_source_options(app, out.source);
+  app.add_option("--at", out.at,
+                 "Where the cursor is, 1-based; COLUMN counts UTF-8 bytes and may be one past the "
+                 "end of the line")
+      ->required()
+      ->type_name("LINE:COLUMN");
+  app.add_option("--max-tokens", out.max_tokens, "Longest suggestion (default: 64)")
+      ->type_name("N")
+      ->check(in_range(1, 1024));
+  add_model_options(app, out.model);
+  add_json_flag(app, out.format, "Print the items and the timings as JSON");
+  app.footer(with_exit_codes(
+      "Prints the text to insert at the cursor, and on stderr the timings, or why there is\n"
+      "nothing to suggest. FILE is never changed.\n\n"
+      "With --json: {\"items\":[{\"insertText\":..,\"range\":{\"start\":..,\"end\":..}}],"
+      "\"timings\":{..}}\n"
+      "Positions there are those of LSP with position encoding utf-8: line and character are\n"
+      "0-based, character counts bytes. When items is empty, \"whyEmpty\" says why.\n\n"
+      "Examples:\n"
+      "  incipit complete src/main.py --at 12:5\n"
+      "  incipit complete src/main.py --at 12:5 --json\n"
+      "  printf 'def add(a, b):\\n    return ' | incipit complete new.py --stdin --at 2:12\n"));
+}
+
+void define_explain(CLI::App& app, ExplainArguments& out) {
+  add_source_options(app, out.source);
+  app.add_option("--lines", out.lines, "Lines to explain, 1-based, both included; A alone is A:A")
+      ->required()
+      ->type_name("A:B");
+  app.add_option("--max-tokens", out.max_tokens, "Longest explanation (default: 160)")
+      ->type_name("N")
+      ->check(in_range(1, 1024));
+  add_model_options(app, out.model);
+  add_json_flag(app, out.format, "Print {\"text\":..,\"timings\":{..}} at the end, no streaming");
+  app.footer(
+      with_exit_codes("Streams the explanation to stdout as it is made; Ctrl-C stops it.\n\n"
+                      "Example:\n"
+                      "  incipit explain src/main.py --lines 10:24\n"));
+}
+
+void define_bench(CLI::App& app, BenchArguments& out) {
+  add_model_options(app, out.model);
+  app.add_option("--synthetic", out.synthetic,
+                 "Random INT4 weights of a known shape instead of a model: llama-3-8b, "
+                 "llama-3.1-8b, llama-3.2-1b, llama-3.2-3b, codellama-7b, pocket")
+      ->type_name("NAME");
+  const auto count = [&app](const char* name, int32_t& value, const char* what, int low, int high) {
+    app.add_option(name, value, what)
+        ->type_name("N")
+        ->check(in_range(low, high))
+        ->capture_default_str();
+  };
+  count("--prompt-tokens", out.prompt_tokens, "Tokens of the prefill figure", 1, 131072);
+  count("--decode-tokens", out.decode_tokens, "Steps of the decode figure", 1, 65536);
+  count("--cached-tokens", out.cached_tokens, "Cached prefix of the first-token figure", 0, 131072);
+  count("--new-tokens", out.new_tokens, "Tokens after that prefix", 1, 4096);
+  add_json_flag(app, out.format, "Print the figures as JSON");
+  app.footer(with_exit_codes(
+      "Measures the engine alone. Beside each figure stands what the machine can do, measured in\n"
+      "the same run with the same threads: read bandwidth for decoding, arithmetic for prefill.\n"
+      "A model that fits in the processor's caches can exceed 100 % of the read bandwidth.\n\n"
+      "Examples:\n"
+      "  incipit bench\n"
+      "  incipit bench --synthetic llama-3-8b --threads 8\n"));
+}
+
+void define_doctor(CLI::App& app, DoctorArguments& out) {
+  add_model_options(app, out.model);
+  add_json_flag(app, out.format, "Print the findings as JSON");
+  app.footer(with_exit_codes(
+      "Says what was found (processor, CUDA, model and its files, memory, grammars) "
+      "and what to do\nabout each problem.\n\n"
+      "Example:\n"
+      "  incipit doctor\n"));
+}
+
+constexpr const char* kFooter =
+    "Results go to stdout, everything for people goes to stderr; each command takes --json.\n"
+    "`incipit COMMAND --help` says more about a command.\n\n"
+    "Examples:\n"
+    "  incipit doctor                                  is everything in place?\n"
+    "  incipit complete src/main.py --at 12:5          one suggestion, in the terminal\n"
+    "  incipit explain src/main.py --lines 10:24       what do these lines do?\n"
+    "  incipit bench                                   how fast is it here?\n"
+    "  incipit lsp                                     what an editor starts\n";
+
+bool has_command(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* command : app.get_subcommands({})) {
+    if (command->get_name() == name) return true;
+  }
+  return false;
+}
+
+// Whether a command line that cannot be parsed wanted JSON. Not for `lsp`, whose stdout is LSP's.
+Format format_of_errors(int argc, const char* const* argv) {
+  if (std::string_view(argv[1]) == "lsp") return Format::kText;
+  const bool json =
+      std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word == "--json"; });
+  return json ? Format::kJson : Format::kText;
+}
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+const char* version() {
+  return INCIPIT_VERSION;
+}
+
+ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
+  CLI::App app(
+      "incipit: a local code assistant. The language model runs inside this program;\n"
+      "no code leaves the machine.",
+      "incipit");
+  app.set_version_flag("--version", std::string("incipit ") + version(), "Print the version");
+  const auto formatter = std::make_shared<WrappingFormatter>();
+  formatter->column_width(kNameColumns);
+  formatter->label("SUBCOMMAND", "COMMAND");
+  formatter->label("REQUIRED", "(required)");
+  app.formatter(formatter);
+  app.footer(with_exit_codes(kFooter));
+
+  LspArguments lsp;
+  CompleteArguments complete;
+  ExplainArguments explain;
+  BenchArguments bench;
+  DoctorArguments doctor;
+  CLI::App* lsp_app = app.add_subcommand("lsp", "Serve an editor: LSP over stdin and stdout");
+  CLI::App* complete_app = app.add_subcommand("complete", "One inline completion for a file");
+  CLI::App* explain_app = app.add_subcommand("explain", "Explain lines of a file");
+  CLI::App* bench_app = app.add_subcommand("bench", "Measure the engine on this machine");
+  CLI::App* doctor_app = app.add_subcommand("doctor", "Check the installation, say what to do");
+  define_lsp(*lsp_app, lsp);
+  define_complete(*complete_app, complete);
+  define_explain(*explain_app, explain);
+  define_bench(*bench_app, bench);
+  define_doctor(*doctor_app, doctor);
+  for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
+  app.require_subcommand(1);
+
+  if (argc < 2) return UsageError{"a command is missing\n\n" + app.help(), Format::kText};
+  const Format format = format_of_errors(argc, argv);
+  if (argv[1][0] != '-' && !has_command(app, argv[1])) {
+    return UsageError{std::string("unknown command '") + argv[1] +
+                          "': want lsp, complete, explain, bench or doctor",
+                      format};
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& success) {  // --help, --version
+    std::ostringstream text, ignored;
+    app.exit(success, text, ignored);
+    return HelpText{text.str()};
+  } catch (const CLI::ParseError& error) {
+    return UsageError{first_line(error.what()) + " (`incipit " + argv[1] + " --help` says more)",
+                      format};
+  }
+  lsp.model_given = lsp_app->count("--model") > 0;
+  lsp.threads_given = lsp_app->count("--threads") > 0;
+  if (lsp_app->parsed()) return Arguments{lsp};
+  if (complete_app->parsed()) return Arguments{complete};
+  if (explain_app->parsed()) return Arguments{explain};
+  if (bench_app->parsed()) return Arguments{bench};
+  return Arguments{doctor};
+}
+
+}  // namespace incipit::lsp::cli

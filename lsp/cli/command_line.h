@@ -1,0 +1,83 @@
+// Turns argv into a plain struct, or into help text or a usage error. Called once by main(), before
+// any thread. The only user of CLI11, which is slow to compile.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace incipit::lsp::cli {
+
+enum class Format { kText, kJson };
+
+struct ModelChoice {
+  std::string model = "pocket";  // a name, or a directory in Hugging Face layout
+  int32_t n_threads = 0;         // 0: one per physical core this process may use
+};
+
+struct LspArguments {
+  ModelChoice model;
+  bool model_given = false;    // on the command line, so it wins over the settings file
+  bool threads_given = false;  // likewise
+  std::string log_file;        // empty: stderr
+  std::string log_level = "info";
+  std::string settings_file;
+  Format format = Format::kText;
+};
+
+struct SourceChoice {
+  std::string file;
+  bool from_stdin = false;  // the text comes from stdin; `file` only names it
+  std::string language;     // LSP language id; empty: from the file name
+};
+
+struct CompleteArguments {
+  ModelChoice model;
+  SourceChoice source;
+  std::string at;  // "LINE:COLUMN", 1-based, column in bytes
+  int32_t max_tokens = 64;
+  Format format = Format::kText;
+};
+
+struct ExplainArguments {
+  ModelChoice model;
+  SourceChoice source;
+  std::string lines;  // "A:B" or "A", 1-based, both included
+  int32_t max_tokens = 160;
+  Format format = Format::kText;
+};
+
+struct BenchArguments {
+  ModelChoice model;
+  std::string synthetic;         // a shape's name; empty: the installed model
+  int32_t prompt_tokens = 512;   // rows of the prefill figure
+  int32_t decode_tokens = 64;    // steps of the decode figure
+  int32_t cached_tokens = 1500;  // prefix of the cached first token
+  int32_t new_tokens = 8;        // tokens after that prefix
+  Format format = Format::kText;
+};
+
+struct DoctorArguments {
+  ModelChoice model;
+  Format format = Format::kText;
+};
+
+using Arguments = std::variant<LspArguments, CompleteArguments, ExplainArguments, BenchArguments,
+                               DoctorArguments>;
+
+// What parsing ended with: arguments to run, or text to print and an exit code.
+struct HelpText {
+  std::string text;  // for stdout, exit code 0
+};
+struct UsageError {
+  std::string message;  // for stderr, exit code 2
+  Format format = Format::kText;
+};
+
+using ParsedCommandLine = std::variant<Arguments, HelpText, UsageError>;
+
+ParsedCommandLine parse_command_line(int argc, const char* const* argv);
+
+const char* version();
+
+}  // namespace incipit::lsp::cli

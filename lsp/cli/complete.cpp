@@ -1,0 +1,56 @@
+#include <fmt/core.h>
+
+#include <future>
+
+#include "lsp/cli/commands.h"
+#include "lsp/cli/console.h"
+#include "lsp/cli/interrupt.h"
+#include "lsp/cli/json_report.h"
+#include "lsp/cli/model_session.h"
+#include "lsp/cli/source_file.h"
+#include "lsp/cli/timing_note.h"
+
+namespace incipit::lsp::cli {
+namespace {
+
+CompletionOutcome complete(CompletionPipeline& pipeline, CompletionRequest request) {
+  std::promise<CompletionOutcome> done;
+  pipeline.start(std::move(request),
+                 [&done](CompletionOutcome outcome) { done.set_value(std::move(outcome)); });
+  return done.get_future().get();
+}
+
+}  // namespace
+
+ExitCode run_complete(const CompleteArguments& arguments) {
+  const Result<SourceFile> source = read_source(arguments.source);
+  if (!source) return fail(arguments.format, ExitCode::kInput, source.error());
+  const Result<size_t> offset = parse_position(arguments.at, *source);
+  if (!offset) return fail(arguments.format, ExitCode::kUsage, offset.error());
+
+  const InterruptScope interrupt;
+  const Result<ModelSession> session = open_model(arguments.model, interrupt.token());
+  if (interrupt.token().cancelled()) return ExitCode::kInterrupted;
+  if (!session) return fail(arguments.format, ExitCode::kModel, session.error());
+
+  CompletionRequest request;
+  request.document = source->snapshot;
+  request.offset = *offset;
+  request.invoked = true;
+  request.options.max_tokens = arguments.max_tokens;
+  request.cancel = interrupt.token();
+  const CompletionOutcome outcome = complete(*session->pipeline, std::move(request));
+  if (interrupt.token().cancelled()) return ExitCode::kInterrupted;
+
+  const bool empty = outcome.items.empty();
+  note(empty ? "nothing to suggest: " + outcome.why_empty : timing_note(outcome.timings.engine));
+  bool written = true;
+  if (arguments.format == Format::kJson) {
+    written = write_result(completion_json(outcome, *source) + "\n");
+  } else if (!empty) {
+    written = write_result(outcome.items.front().insert_text + "\n");
+  }
+  return written ? ExitCode::kOk : ExitCode::kFailure;
+}
+
+}  // namespace incipit::lsp::cli

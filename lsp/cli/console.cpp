@@ -1,0 +1,50 @@
+#include "lsp/cli/console.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "lsp/cli/json_report.h"
+
+namespace incipit::lsp::cli {
+namespace {
+
+constexpr std::chrono::seconds kQuietTime{1};
+
+}  // namespace
+
+bool write_result(std::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
+         std::fflush(stdout) == 0;
+}
+
+void note(std::string_view line) {
+  fmt::print(stderr, "{}\n", line);
+}
+
+ExitCode fail(Format format, ExitCode exit, const Error& error) {
+  note("incipit: " + error.message);
+  if (format == Format::kJson) write_result(error_json(exit, error) + "\n");
+  return exit;
+}
+
+Progress::Progress() : start_(std::chrono::steady_clock::now()), terminal_(isatty(STDERR_FILENO)) {}
+
+Progress::~Progress() {
+  if (drawn_ && terminal_) fmt::print(stderr, "\r\033[K");
+}
+
+void Progress::update(double fraction, const std::string& what) {
+  if (std::chrono::steady_clock::now() - start_ < kQuietTime) return;
+  if (terminal_) {
+    fmt::print(stderr, "\r\033[K{} {:.0f} %", what, fraction * 100);
+    std::fflush(stderr);
+  } else if (what != last_what_ && fraction < 1) {
+    note(what + " ...");
+  }
+  last_what_ = what;
+  drawn_ = true;
+}
+
+}  // namespace incipit::lsp::cli

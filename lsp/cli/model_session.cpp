@@ -1,0 +1,27 @@
+#include "lsp/cli/model_session.h"
+
+#include "lsp/cli/console.h"
+
+namespace incipit::lsp::cli {
+
+engine::EngineOptions engine_options(const ModelChoice& choice) {
+  engine::EngineOptions options;
+  options.model = choice.model;
+  options.n_threads = choice.n_threads;
+  return options;
+}
+
+Result<ModelSession> open_model(const ModelChoice& choice, const CancelToken& cancel) {
+  Progress progress;
+  Result<std::unique_ptr<engine::Engine>> engine = engine::Engine::create(
+      engine_options(choice),
+      [&progress](double fraction, const std::string& what) { progress.update(fraction, what); },
+      cancel);
+  if (!engine) return engine.error();
+  ModelSession session;
+  session.engine = std::move(engine).value();
+  session.pipeline = std::make_unique<CompletionPipeline>(session.engine);
+  return session;
+}
+
+}  // namespace incipit::lsp::cli

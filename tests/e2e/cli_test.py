@@ -1,0 +1,204 @@
+"""The commands of the real binary, with the real model: what they print where, and how they end.
+
+usage: cli_test.py PATH/TO/incipit"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BINARY = os.path.abspath(sys.argv.pop(1))
+PATIENCE = 300
+
+OK, FAILURE, USAGE, INPUT, MODEL = 0, 1, 2, 3, 4
+SOURCE = '''def mean(values):
+    """Returns the mean of the values."""
+    total = 0
+    for value in values:
+        total += value
+    return 
+'''
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="incipit-cli-"))
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def incipit(self, *arguments, stdin=b""):
+        return subprocess.run([BINARY, *map(str, arguments)], input=stdin, capture_output=True,
+                              cwd=self.directory, timeout=PATIENCE, check=False)
+
+    def file(self, name, content):
+        data = content if isinstance(content, bytes) else content.encode()
+        (self.directory / name).write_bytes(data)
+        return name
+
+    def assert_fails(self, result, code, *parts):
+        stderr = result.stderr.decode()
+        self.assertEqual(result.returncode, code, stderr)
+        for part in parts:
+            self.assertIn(part, stderr)
+        self.assertEqual(result.stdout, b"")
+
+    def test_version(self):
+        result = self.incipit("--version")
+        self.assertEqual(result.returncode, OK)
+        self.assertRegex(result.stdout.decode(), r"^incipit \d+\.\d+\.\d+\n$")
+        self.assertEqual(result.stderr, b"")
+
+    def test_help_goes_to_stdout_and_a_wrong_command_line_to_stderr(self):
+        self.assertIn(b"Exit codes:", self.incipit("--help").stdout)
+        self.assert_fails(self.incipit(), USAGE, "a command is missing", "Commands:")
+        self.assert_fails(self.incipit("compleet"), USAGE, "unknown command 'compleet'")
+        self.assert_fails(self.incipit("complete", "a.py"), USAGE, "--at is required")
+
+    def test_complete_prints_the_text_to_insert_and_nothing_else_on_stdout(self):
+        result = self.incipit("complete", self.file("mean.py", SOURCE), "--at", "6:12")
+        self.assertEqual(result.returncode, OK, result.stderr)
+        self.assertIn("total", result.stdout.decode())
+        self.assertIn("prompt tokens", result.stderr.decode())
+
+    def test_complete_json_has_items_and_timings(self):
+        result = self.incipit("complete", self.file("mean.py", SOURCE), "--at", "6:12", "--json")
+        report = json.loads(result.stdout)
+        self.assertEqual(set(report), {"items", "timings"})
+        item = report["items"][0]
+        self.assertEqual(set(item), {"insertText", "range"})
+        for end in ("start", "end"):
+            self.assertEqual(item["range"][end], {"line": 5, "character": 11})
+        self.assertGreater(report["timings"]["generatedTokens"], 0)
+        self.assertGreater(report["timings"]["firstTokenMs"], 0)
+
+    def test_text_from_stdin_gives_the_same_as_the_file(self):
+        name = self.file("mean.py", SOURCE)
+        from_file = self.incipit("complete", name, "--at", "6:12")
+        os.remove(self.directory / name)
+        from_stdin = self.incipit("complete", name, "--stdin", "--at", "6:12",
+                                  stdin=SOURCE.encode())
+        self.assertEqual(from_stdin.returncode, OK, from_stdin.stderr)
+        self.assertEqual(from_stdin.stdout, from_file.stdout)
+
+    def test_a_dos_file_keeps_its_line_ends(self):
+        name = self.file("mean.py", SOURCE.replace("\n", "\r\n"))
+        result = self.incipit("complete", name, "--at", "6:12", "--json")
+        self.assertEqual(result.returncode, OK, result.stderr)
+        text = json.loads(result.stdout)["items"][0]["insertText"]
+        self.assertNotIn("\n", text.replace("\r\n", ""))
+
+    def test_an_empty_file_is_no_error(self):
+        result = self.incipit("complete", self.file("empty.py", ""), "--at", "1:1", "--json")
+        self.assertEqual(result.returncode, OK, result.stderr)
+        report = json.loads(result.stdout)
+        self.assertEqual(bool(report["items"]), "whyEmpty" not in report)
+
+    def test_positions_outside_the_file_name_what_was_found(self):
+        name = self.file("mean.py", SOURCE)
+        self.assert_fails(self.incipit("complete", name, "--at", "9:1"), USAGE,
+                          "there is no line 9: mean.py has 7 lines")
+        self.assert_fails(self.incipit("complete", name, "--at", "6:13"), USAGE,
+                          "there is no column 13", "12 is the last column")
+        self.assert_fails(self.incipit("complete", name, "--at", "six"), USAGE, 'found "six"')
+        self.assert_fails(self.incipit("explain", name, "--lines", "3:40"), USAGE, "no line 40")
+        self.assert_fails(self.incipit("explain", name, "--lines", "5:3"), USAGE, "want A:B")
+
+    def test_columns_count_bytes(self):
+        name = self.file("umlaut.py", "größe = \n")
+        self.assertEqual(self.incipit("complete", name, "--at", "1:11").returncode, OK)
+        self.assert_fails(self.incipit("complete", name, "--at", "1:4"), USAGE,
+                          "inside the character that starts at column 3")
+
+    def test_files_that_cannot_be_used(self):
+        for name, part in ((self.file("a.bin", b"\x7fELF\0\1"), "binary data"),
+                           (self.file("latin.py", "# na\xefve\n".encode("latin-1")), "want UTF-8"),
+                           (".", "found a directory"), ("none.py", "o such file")):
+            with self.subTest(name=name):
+                self.assert_fails(self.incipit("complete", name, "--at", "1:1"), INPUT, name, part)
+                self.assert_fails(self.incipit("explain", name, "--lines", "1"), INPUT, name, part)
+
+    def test_a_failure_is_json_when_json_was_asked_for(self):
+        result = self.incipit("complete", "none.py", "--at", "1:1", "--json")
+        self.assertEqual(result.returncode, INPUT)
+        error = json.loads(result.stdout)["error"]
+        self.assertEqual((error["code"], error["exitCode"]), ("not_found", INPUT))
+        self.assertIn("none.py", error["message"])
+
+    def test_an_unknown_model_is_named(self):
+        name = self.file("mean.py", SOURCE)
+        for command in (("complete", name, "--at", "1:1"), ("explain", name, "--lines", "1"),
+                        ("bench",)):
+            with self.subTest(command=command[0]):
+                self.assert_fails(self.incipit(*command, "--model", "no-such-model"), MODEL,
+                                  "no-such-model")
+
+    def test_explain_prints_a_text_and_its_json_holds_the_same(self):
+        name = self.file("mean.py", SOURCE)
+        plain = self.incipit("explain", name, "--lines", "1:6")
+        self.assertEqual(plain.returncode, OK, plain.stderr)
+        self.assertRegex(plain.stdout.decode(), r"\w+ \w+")
+        report = json.loads(self.incipit("explain", name, "--lines", "1:6", "--json").stdout)
+        self.assertEqual(set(report), {"text", "timings"})
+        self.assertEqual(report["text"].strip(), plain.stdout.decode().strip())
+
+    def test_a_full_disk_is_a_failure(self):
+        name = self.file("mean.py", SOURCE)
+        for command in (["complete", name, "--at", "6:12"], ["explain", name, "--lines", "1:6"]):
+            with self.subTest(command=command[0]), open("/dev/full", "wb") as full:
+                result = subprocess.run([BINARY, *command], stdout=full, stderr=subprocess.PIPE,
+                                        cwd=self.directory, timeout=PATIENCE, check=False)
+                self.assertEqual(result.returncode, FAILURE)
+
+    def test_bench_gives_figures_beside_what_the_machine_can_do(self):
+        result = self.incipit("bench", "--json", "--prompt-tokens", 32, "--decode-tokens", 8,
+                              "--cached-tokens", 64, "--new-tokens", 4)
+        self.assertEqual(result.returncode, OK, result.stderr)
+        report = json.loads(result.stdout)
+        self.assertGreater(report["machine"]["readBytesPerSecond"], 0)
+        self.assertGreater(report["machine"]["int8OpsPerSecond"], 0)
+        limited = [row for row in report["rows"] if "limit" in row]
+        self.assertTrue(any(row["name"].startswith("decode") for row in limited))
+        self.assertTrue(any(row["name"].startswith("prefill") for row in limited))
+
+    def test_an_unknown_shape_is_a_usage_error_that_names_the_known_ones(self):
+        result = self.incipit("bench", "--synthetic", "llama-9")
+        self.assertEqual(result.returncode, USAGE, result.stderr)
+        self.assertIn("llama-3-8b", result.stderr.decode())
+
+    def test_doctor_is_content_with_the_model_in_the_tree(self):
+        result = self.incipit("doctor")
+        self.assertEqual(result.returncode, OK, result.stdout)
+        report = result.stdout.decode()
+        for part in ("cpu", "cuda", "memory", "model", "files", "grammars", "Python", "No problem"):
+            self.assertIn(part, report)
+        self.assertEqual(json.loads(self.incipit("doctor", "--json").stdout)["problems"], 0)
+
+    def test_doctor_says_what_to_do_about_a_damaged_model(self):
+        copy = self.directory / "model"
+        shutil.copytree(ROOT / "engine/models/pocket", copy)
+        with open(copy / "model.safetensors", "r+b") as weights:
+            weights.truncate(1_000_000)
+        result = self.incipit("doctor", "--model", copy)
+        self.assertEqual(result.returncode, FAILURE)
+        self.assertIn("model.safetensors", result.stdout.decode())
+        self.assertIn("->", result.stdout.decode())
+
+    def test_the_server_reports_a_failed_start(self):
+        folder = self.directory / "logs"
+        folder.mkdir()
+        self.assert_fails(self.incipit("lsp", "--log-file", folder), FAILURE, str(folder))
+        result = self.incipit("lsp", "--json", "--log-file", folder)
+        self.assertEqual(json.loads(result.stderr)["error"]["exitCode"], FAILURE)
+        self.assertEqual(result.stdout, b"")
+
+    def test_the_server_ends_with_1_when_its_input_ends(self):
+        result = self.incipit("lsp", "--log-level", "off")
+        self.assertEqual((result.returncode, result.stdout), (1, b""))
+
+
+if __name__ == "__main__":
+    unittest.main()

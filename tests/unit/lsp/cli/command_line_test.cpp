@@ -1,0 +1,123 @@
+#include "lsp/cli/command_line.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace incipit::lsp::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+ParsedCommandLine parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "incipit");
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+
+template <class T>
+T parsed_as(std::vector<const char*> words) {
+  const ParsedCommandLine parsed = parse(std::move(words));
+  const auto* arguments = std::get_if<Arguments>(&parsed);
+  if (arguments == nullptr || !std::holds_alternative<T>(*arguments)) {
+    ADD_FAILURE() << "not parsed as the wanted command";
+    return {};
+  }
+  return std::get<T>(*arguments);
+}
+
+UsageError usage_error(std::vector<const char*> words) {
+  const ParsedCommandLine parsed = parse(std::move(words));
+  const auto* wrong = std::get_if<UsageError>(&parsed);
+  if (wrong == nullptr) {
+    ADD_FAILURE() << "taken without complaint";
+    return {};
+  }
+  return *wrong;
+}
+
+std::string help(std::vector<const char*> words) {
+  const ParsedCommandLine parsed = parse(std::move(words));
+  const auto* text = std::get_if<HelpText>(&parsed);
+  return text == nullptr ? "" : text->text;
+}
+
+TEST(CommandLine, TakesEveryOptionOfComplete) {
+  const auto got = parsed_as<CompleteArguments>({"complete", "a.py", "--at", "3:7", "--json",
+                                                 "--model", "dir", "--threads", "2", "--stdin",
+                                                 "--language", "python", "--max-tokens", "5"});
+  EXPECT_EQ(got.source.file, "a.py");
+  EXPECT_TRUE(got.source.from_stdin);
+  EXPECT_EQ(got.source.language, "python");
+  EXPECT_EQ(got.at, "3:7");
+  EXPECT_EQ(got.format, Format::kJson);
+  EXPECT_EQ(got.model.model, "dir");
+  EXPECT_EQ(got.model.n_threads, 2);
+  EXPECT_EQ(got.max_tokens, 5);
+}
+
+TEST(CommandLine, KnowsWhetherTheServersModelWasChosenHere) {
+  EXPECT_FALSE(parsed_as<LspArguments>({"lsp"}).model_given);
+  EXPECT_TRUE(parsed_as<LspArguments>({"lsp", "--model", "pocket"}).model_given);
+  EXPECT_TRUE(parsed_as<LspArguments>({"lsp", "--threads", "1"}).threads_given);
+}
+
+TEST(CommandLine, TakesWhatLanguageClientsAddToTheServersCommand) {
+  parsed_as<LspArguments>({"lsp", "--stdio", "--clientProcessId=4711"});
+}
+
+TEST(CommandLine, NamesAnUnknownCommandAndTheKnownOnes) {
+  const UsageError wrong = usage_error({"compleet", "a.py"});
+  EXPECT_THAT(wrong.message, HasSubstr("compleet"));
+  EXPECT_THAT(wrong.message, HasSubstr("complete, explain, bench"));
+}
+
+TEST(CommandLine, ShowsHelpWhenNoCommandIsGiven) {
+  EXPECT_THAT(usage_error({}).message, HasSubstr("Commands:"));
+}
+
+TEST(CommandLine, NamesTheMissingPosition) {
+  EXPECT_THAT(usage_error({"complete", "a.py"}).message, HasSubstr("--at is required"));
+}
+
+TEST(CommandLine, RefusesNumbersOutOfRange) {
+  EXPECT_THAT(usage_error({"bench", "--threads", "-1"}).message, HasSubstr("--threads"));
+  EXPECT_THAT(usage_error({"bench", "--threads", "many"}).message, HasSubstr("many"));
+  EXPECT_THAT(usage_error({"complete", "a", "--at", "1:1", "--max-tokens", "0"}).message,
+              HasSubstr("--max-tokens"));
+}
+
+TEST(CommandLine, RefusesAnUnknownLogLevel) {
+  EXPECT_THAT(usage_error({"lsp", "--log-level", "loud"}).message, HasSubstr("debug"));
+}
+
+TEST(CommandLine, ReportsMistakesAsJsonWhenJsonWasAskedFor) {
+  EXPECT_EQ(usage_error({"complete", "a.py", "--json"}).format, Format::kJson);
+  EXPECT_EQ(usage_error({"complete", "a.py"}).format, Format::kText);
+  // stdout of the server carries LSP only.
+  EXPECT_EQ(usage_error({"lsp", "--json", "--bad"}).format, Format::kText);
+}
+
+TEST(CommandLine, HelpOfEveryCommandHasAnExampleAndTheExitCodes) {
+  for (const char* command : {"lsp", "complete", "explain", "bench", "doctor"}) {
+    const std::string text = help({command, "--help"});
+    EXPECT_THAT(text, HasSubstr(std::string("  incipit ") + command)) << command;
+    EXPECT_THAT(text, HasSubstr("Exit codes:")) << command;
+    EXPECT_THAT(text, HasSubstr("--json")) << command;
+  }
+}
+
+TEST(CommandLine, HelpFitsInAHundredColumns) {
+  for (const char* command : {"lsp", "complete", "explain", "bench", "doctor"}) {
+    std::istringstream lines(help({command, "--help"}));
+    for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+  }
+}
+
+TEST(CommandLine, VersionIsNameAndNumber) {
+  EXPECT_EQ(help({"--version"}), std::string("incipit ") + version() + "\n");
+}
+
+}  // namespace
+}  // namespace incipit::lsp::cli
