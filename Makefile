@@ -2,7 +2,8 @@
 .PHONY: demo test format clean
 demo:
 	@scripts/setup.sh
-	@cmake --preset release >/dev/null && cmake --build --preset release
+	@cmake --preset release >/dev/null && cmake --build --preset release --target incipit
+	@scripts/demo.py
 test:
 	@scripts/test.sh
 format:
