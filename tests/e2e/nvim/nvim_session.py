@@ -154,6 +154,9 @@ class NvimSession:
         return self._screen.text()
 
     def close(self):
+        """Ends Neovim as a user would; may be called twice."""
+        if self._process.stdin.closed:
+            return
         try:
             self._process.stdin.write(pack([2, "nvim_command", ["qall!"]]))
             self._process.stdin.flush()

@@ -7,6 +7,7 @@ local M = {}
 
 local api = vim.api
 local next_token = 0
+local n_running = 0
 
 -- The range of lines line1..line2 (1-based), or the exact selection when those lines were selected
 -- character by character.
@@ -43,8 +44,14 @@ local function on_progress(run, value)
   end
 end
 
-local function on_answer(run, err, result)
+local function finish(run)
   client.set_progress_sink(run.token, nil)
+  if not run.finished then n_running = n_running - 1 end
+  run.finished = true
+end
+
+local function on_answer(run, err, result)
+  finish(run)
   run.cancel = nil
   if err then
     float.set_text(run.view, 'incipit: ' .. tostring(err.message or err))
@@ -68,9 +75,10 @@ function M.explain(line1, line2, selected)
   end
   local arguments = { vim.uri_from_bufnr(bufnr), range_of(bufnr, line1, line2, selected) }
   next_token = next_token + 1
+  n_running = n_running + 1
   local run = { token = 'incipit-explain-' .. next_token, text = '' }
   run.view = float.open(function()
-    client.set_progress_sink(run.token, nil)
+    finish(run)
     if run.cancel then run.cancel() end
   end)
   float.set_text(run.view, '…')
@@ -80,7 +88,13 @@ function M.explain(line1, line2, selected)
     arguments = arguments,
     workDoneToken = run.token,
   }, function(err, result) on_answer(run, err, result) end)
-  if not run.cancel then float.set_text(run.view, 'incipit: the server is gone') end
+  if not run.cancel then
+    finish(run)
+    float.set_text(run.view, 'incipit: the server is gone')
+  end
 end
+
+-- Whether the model is still writing; for tests and status lines.
+function M.running() return n_running > 0 end
 
 return M
