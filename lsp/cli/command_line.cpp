@@ -250,8 +250,6 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
     return UsageError{first_line(error.what()) + " (`incipit " + argv[1] + " --help` says more)",
                       format};
   }
-  lsp.model_given = lsp_app->count("--model") > 0;
-  lsp.threads_given = lsp_app->count("--threads") > 0;
   if (lsp_app->parsed()) return Arguments{lsp};
   if (complete_app->parsed()) return Arguments{complete};
   if (explain_app->parsed()) return Arguments{explain};

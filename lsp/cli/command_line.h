@@ -17,9 +17,7 @@ struct ModelChoice {
 
 struct LspArguments {
   ModelChoice model;
-  bool model_given = false;    // on the command line, so it wins over the settings file
-  bool threads_given = false;  // likewise
-  std::string log_file;        // empty: stderr
+  std::string log_file;  // empty: stderr
   std::string log_level = "info";
   std::string settings_file;
   Format format = Format::kText;

@@ -57,12 +57,6 @@ TEST(CommandLine, TakesEveryOptionOfComplete) {
   EXPECT_EQ(got.max_tokens, 5);
 }
 
-TEST(CommandLine, KnowsWhetherTheServersModelWasChosenHere) {
-  EXPECT_FALSE(parsed_as<LspArguments>({"lsp"}).model_given);
-  EXPECT_TRUE(parsed_as<LspArguments>({"lsp", "--model", "pocket"}).model_given);
-  EXPECT_TRUE(parsed_as<LspArguments>({"lsp", "--threads", "1"}).threads_given);
-}
-
 TEST(CommandLine, TakesWhatLanguageClientsAddToTheServersCommand) {
   parsed_as<LspArguments>({"lsp", "--stdio", "--clientProcessId=4711"});
 }
