@@ -24,7 +24,7 @@ endforeach()
 
 # The object libraries are part of kernels_cpu's archive; they are named because it links them.
 install(TARGETS
-    engine engine_base engine_sampling engine_schedule engine_tokenizer engine_weights
+    engine engine_base engine_checkpoint engine_sampling engine_schedule engine_tokenizer engine_weights
     kernels_avx2 kernels_avx512 kernels_common kernels_cpu kernels_scalar
   EXPORT incipit_targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/incipit COMPONENT engine)
