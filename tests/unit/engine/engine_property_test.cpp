@@ -1,7 +1,8 @@
 // The promise of the prefix cache and of batching: they change how fast an answer comes, never the
 // answer. Random requests run on engines with the cache on and off, a roomy and a tiny budget of
-// pages, chunks of 1, 7 and 64, alone and five at a time, with others cancelled in between; each
-// must give the tokens that an engine without a cache gives for that request alone.
+// pages, chunks of 1, 7 and 64, one thread and three, alone and five at a time, with others
+// cancelled in between; each must give the tokens that an engine without a cache gives for that
+// request alone.
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -48,7 +49,7 @@ class EnginePropertyTest : public ::testing::Test {
  protected:
   void use_model(const std::string& model) {
     base_.model = model;
-    base_.n_threads = 2;
+    base_.n_threads = 1;
     base_.cache_dir = (dir_ / "cache").string();
   }
 
@@ -67,6 +68,11 @@ class EnginePropertyTest : public ::testing::Test {
     return options;
   }
 
+  static EngineOptions with_threads(int32_t n_threads, EngineOptions options) {
+    options.n_threads = n_threads;
+    return options;
+  }
+
   void choose_engines() {
     alone_ = create(with(64, 1, PrefixCaching::kOff, 64));
     const PrefixCaching on = PrefixCaching::kOn;
@@ -75,6 +81,7 @@ class EnginePropertyTest : public ::testing::Test {
         {"chunk 1", with(1, 5, on, 64)},
         {"chunk 7", with(7, 5, on, 64)},
         {"chunk 64", with(64, 5, on, 64)},
+        {"chunk 64, 3 threads", with_threads(3, with(64, 5, on, 64))},
         {"chunk 64, 9 pages", with(64, 5, on, 9)},
         {"chunk 7, 9 pages", with(7, 3, on, 9)},
         {"cache off, chunk 7, 9 pages", with(7, 5, PrefixCaching::kOff, 9)}};
@@ -214,7 +221,7 @@ TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnATinyM
   use_model((dir_ / "tiny").string());
   config_ = load_model_config(dir_ / "tiny").value();
   for (int i = 0; i < 500; ++i) source_.push_back(pick(config_.vocab));
-  run_cases(test::n_cases(400, 60));
+  run_cases(test::n_cases(400, 64));
 }
 
 TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnPocket) {
@@ -226,7 +233,7 @@ TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnPocket
   const nlohmann::json golden = nlohmann::json::parse(in);
   for (const nlohmann::json& prompt : golden["prompts"])
     for (const nlohmann::json& token : prompt["input_ids"]) source_.push_back(token);
-  run_cases(test::n_cases(60, 3));
+  run_cases(test::n_cases(64, 4));
 }
 
 }  // namespace
