@@ -39,6 +39,9 @@ set(INCIPIT_THREAD_TESTS
   kernels_step_invariance_test
   kernels_thread_pool_test
   lsp_completion_pipeline_test
+  lsp_rpc_test
+  lsp_server_test
+  lsp_transport_test
 )
 
 # incipit_test(NAME kernels_thread_pool_test SOURCES a_test.cpp LIBS kernels_cpu [LABELS unit]): one gtest binary, one
@@ -55,6 +58,7 @@ function(incipit_test)
   endif()
   if(arg_NAME IN_LIST INCIPIT_THREAD_TESTS)
     list(APPEND arg_LABELS threads)
+    list(REMOVE_DUPLICATES arg_LABELS)
   endif()
   set_tests_properties(${arg_NAME} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 600)
   if("unit" IN_LIST arg_LABELS)

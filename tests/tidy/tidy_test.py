@@ -92,10 +92,11 @@ class Rules(unittest.TestCase):
         self.expect('own_methods_documented', {'lsp/protocol/m.h': code}, ('lsp/protocol/m.h', 1), ('lsp/protocol/m.h', 3))
 
     def test_settings_documented(self):
-        rows = 'kRows[] = {\n  {"completion.maxLines", 1},\n  {"enabled", true},\n};\n'
-        self.expect('settings_documented', {'lsp/settings.cpp': rows, 'docs/settings.md': '`completion.maxLines`\n`enabled`\n'})
-        self.expect('settings_documented', {'lsp/settings.cpp': rows, 'README.md': 'completion.maxLinesPerHour enabled\n'},
-                    ('lsp/settings.cpp', 2))
+        rows = 'kRows = {\n  SettingRow{"completion.maxLines", 1},\n  SettingRow{\n    "prewarm", true},\n};\n'
+        self.expect('settings_documented', {'lsp/settings.cpp': rows, 'docs/settings.md': '`completion.maxLines`\n`prewarm`\n'})
+        self.expect('settings_documented', {'lsp/settings.cpp': rows, 'README.md': 'completion.maxLinesPerHour x.prewarm\n'},
+                    ('lsp/settings.cpp', 2), ('lsp/settings.cpp', 3))
+        self.expect('settings_documented', {'lsp/settings.cpp': 'other\n'}, ('lsp/settings.cpp', 1))
 
     def test_own_header_first(self):
         header = {'lsp/x.h': '// X.\n#pragma once\n'}
