@@ -50,8 +50,9 @@ CompletionItem item_of(const CompletionRequest& request, const Place& place,
   return {result.text, place.site.offset, place.site.offset + result.tail_used};
 }
 
-Postprocessed process(const CompletionRequest& request, const Place& place, CompletionUnit unit,
-                      std::string_view candidate, std::string_view unclosed) {
+PostprocessInput postprocess_input(const CompletionRequest& request, const Place& place,
+                                   CompletionUnit unit, std::string_view candidate,
+                                   std::string_view unclosed) {
   PostprocessInput input;
   input.site = place.site;
   input.language = place.language;
@@ -60,7 +61,7 @@ Postprocessed process(const CompletionRequest& request, const Place& place, Comp
   input.unclosed = unclosed;
   input.invoked = request.invoked;
   input.keep_tail = request.selected_text.has_value();
-  return postprocess(input);
+  return input;
 }
 
 }  // namespace
@@ -100,8 +101,10 @@ bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place) {
   if (!hit) return false;
   const StopSite site = stop_site_of(place.site, place.language, place.tree, place.document.text,
                                      event.request.options.max_lines);
-  const Postprocessed result =
-      process(event.request, place, hit->unit, hit->candidate, site.unclosed);
+  PostprocessInput input =
+      postprocess_input(event.request, place, hit->unit, hit->candidate, site.unclosed);
+  input.typed_through = true;
+  const Postprocessed result = postprocess(input);
   if (result.text.empty()) return false;
   CompletionOutcome outcome;
   outcome.items.push_back(item_of(event.request, place, result));
@@ -210,8 +213,8 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   text.resize(cut.at);
   if (!cut.reason.empty()) outcome.timings.finish = cut.reason;
 
-  const Postprocessed result =
-      process(request, flight.place, flight.stop_site.unit, text, flight.stop_site.unclosed);
+  const Postprocessed result = postprocess(postprocess_input(
+      request, flight.place, flight.stop_site.unit, text, flight.stop_site.unclosed));
   if (result.text.empty()) {
     outcome.why_empty = result.why_empty;
     if (text.empty() && !cut.reason.empty() && cut.reason != outcome.why_empty) {

@@ -275,10 +275,12 @@ Postprocessed postprocess(const PostprocessInput& in) {
 
   const size_t tail_used = settle_closers(in, style, text);
   if (is_blank(text)) return nothing("the suggestion closed brackets that were never opened");
-  const size_t wanted = in.invoked ? kMinMeaningfulInvoked : kMinMeaningful;
-  const size_t meaningful = count_meaningful(text);
-  if (meaningful == 0) return nothing("the suggestion was nothing but closing brackets");
-  if (meaningful < wanted) return nothing("the suggestion was too short to be of use");
+  if (!in.typed_through) {
+    const size_t wanted = in.invoked ? kMinMeaningfulInvoked : kMinMeaningful;
+    const size_t meaningful = count_meaningful(text);
+    if (meaningful == 0) return nothing("the suggestion was nothing but closing brackets");
+    if (meaningful < wanted) return nothing("the suggestion was too short to be of use");
+  }
   return {with_eol(text, in.site.eol), tail_used, ""};
 }
 

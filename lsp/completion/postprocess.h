@@ -20,6 +20,7 @@ struct PostprocessInput {
   std::string_view candidate;  // as generated, already cut by StopChecks
   std::string_view unclosed;   // see unclosed_brackets
   bool invoked = false;        // asked for by hand: short answers are welcome too
+  bool typed_through = false;  // the rest of a suggestion that is being typed: never too short
   bool keep_tail = false;      // the range may not reach behind the cursor
 };
 

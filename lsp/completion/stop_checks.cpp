@@ -83,13 +83,28 @@ StopChecks::StopChecks(StopSite site) : site_(std::move(site)) {
 const std::optional<Cut>& StopChecks::look(string_view generated) {
   while (!cut_) {
     const size_t end = generated.find('\n', next_start_);
-    if (end == string_view::npos) break;
+    cut_ = check_runaway(generated, std::min(end, generated.size()));
+    if (cut_ || end == string_view::npos) break;
     const Line line{next_start_, end, next_index_};
     next_start_ = end + 1;
     ++next_index_;
     cut_ = check(generated, line);
   }
   return cut_;
+}
+
+// Up to `end`, the end of the line or of what there is of it.
+std::optional<Cut> StopChecks::check_runaway(string_view generated, size_t end) {
+  if (n_watched_ <= next_start_) {
+    runaway_.start_line();
+    n_watched_ = next_start_;
+  }
+  while (n_watched_ < end) {
+    if (const auto n_kept = runaway_.push(generated[n_watched_++])) {
+      return Cut{next_start_ + *n_kept, "repetition"};
+    }
+  }
+  return std::nullopt;
 }
 
 Cut StopChecks::finish(string_view generated, bool complete) {

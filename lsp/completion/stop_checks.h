@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "lsp/completion/bracket_walk.h"
+#include "lsp/completion/runaway_line.h"
 #include "lsp/context/cursor_site.h"
 #include "lsp/syntax/parser.h"
 
@@ -72,6 +73,7 @@ class StopChecks {
     size_t end;  // without '\n'
     size_t index;
   };
+  std::optional<Cut> check_runaway(std::string_view generated, size_t end);
   std::optional<Cut> check(std::string_view generated, const Line& line);
   std::optional<Cut> check_brackets(std::string_view upto, const Line& line);
   std::optional<Cut> check_repetition(std::string_view generated, const Line& line) const;
@@ -87,6 +89,8 @@ class StopChecks {
   StopSite site_;
   std::chrono::steady_clock::duration parse_time_left_ = kParseBudget;
   std::optional<Cut> cut_;
+  RunawayLine runaway_;
+  size_t n_watched_ = 0;   // bytes of the generated text that runaway_ has seen
   size_t next_start_ = 0;  // of the first line not looked at
   size_t next_index_ = 0;
   int unit_indent_ = 0;

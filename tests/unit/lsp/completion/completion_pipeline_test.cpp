@@ -211,6 +211,10 @@ TEST(CompletionPipeline, GoesOnWithASuggestionThatIsBeingTyped) {
       start(pipeline, request_at("def f():\n    return first_v$0\n")).get();
   EXPECT_EQ(typed.items.at(0).insert_text, "alue + second_value");
   EXPECT_EQ(typed.timings.finish, "typed through");
+  // However short the rest has become.
+  const CompletionOutcome nearly =
+      start(pipeline, request_at("def f():\n    return first_value + second_valu$0\n")).get();
+  EXPECT_EQ(nearly.items.at(0).insert_text, "e");
   EXPECT_EQ(engine->n_requests(), 1U);
   // Something else was typed: the model is asked.
   start(pipeline, request_at("def f():\n    return x$0\n")).get();

@@ -128,7 +128,7 @@ TEST(Postprocess, AnyTextGivesAnItemOnTheCursorsLineOrAReason) {
     const CursorSite site = look_at(*shared, next(text.size() + 1), language);
     const StopSite stop = stop_site_of(site, language, nullptr, shared, 12);
     const Cut cut = StopChecks(stop).finish(with_lf(generated), round % 2 == 0);
-    PostprocessInput input{site, language, stop.unit, {}, stop.unclosed, false, false};
+    PostprocessInput input{site, language, stop.unit, {}, stop.unclosed, false, false, false};
     const std::string lf = with_lf(generated);
     input.candidate = std::string_view(lf).substr(0, cut.at);
     const Postprocessed result = postprocess(input);
