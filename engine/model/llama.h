@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -59,6 +60,7 @@ class LlamaModel final : public Model {
       const LayerWeights<Layout>& w = weights_.layers[static_cast<size_t>(layer)];
       const kernels::KvLayerView kv = kv_.layer(layer);
       qkv_rope_append(w, kv);
+      if (layer == config().n_layers - 1 && !keep_logit_rows(batch)) break;
       attention(kv);
       out_proj_add(w);
       mlp_add(w);
@@ -109,7 +111,18 @@ class LlamaModel final : public Model {
         context_tokens_(context_tokens),
         capacity_(capacity),
         heads_{config().n_heads, config().n_kv_heads, config().head_dim},
+        kept_(static_cast<size_t>(capacity.max_logit_rows)),
         host_candidates_(static_cast<size_t>(capacity.max_logit_rows * a_.n_candidates)) {}
+
+  // What the step's inputs become when only the rows with logits go on.
+  struct KeptRows {
+    explicit KeptRows(size_t max_rows) : positions(max_rows), sequences(max_rows), order(max_rows) {
+      std::iota(order.begin(), order.end(), 0);
+    }
+    std::vector<int32_t> positions;
+    std::vector<int32_t> sequences;
+    std::vector<int32_t> order;  // 0, 1, 2, …: where the rows are then
+  };
 
   void load_inputs(const ForwardBatch& batch) {
     const auto n_sequences =
@@ -157,6 +170,30 @@ class LlamaModel final : public Model {
     p.q = a_.q;
     p.kv = kv;
     backend_->qkv_rope_append(p);
+  }
+
+  // Behind the last layer's keys and values, only the rows whose logits are wanted have a use: they
+  // move to the front, and the step goes on with them alone. A row's result does not depend on the
+  // others. False: no row is left. Observers see every row.
+  bool keep_logit_rows(const ForwardBatch& batch) {
+    if (batch.on_hidden || n_logit_rows_ == rows_.n_rows) return true;
+    const auto move_up = [&](float* rows, int64_t width, int32_t to, int32_t from) {
+      backend_->copy(rows + to * width, rows + from * width, width * kFloatBytes);
+    };
+    for (int32_t i = 0; i < n_logit_rows_; ++i) {
+      const int32_t row = batch.logit_rows[static_cast<size_t>(i)];  // ascending, so row >= i
+      kept_.positions[static_cast<size_t>(i)] = batch.positions[static_cast<size_t>(row)];
+      kept_.sequences[static_cast<size_t>(i)] = batch.sequence_of_row[static_cast<size_t>(row)];
+      if (row == i) continue;
+      move_up(a_.x, config().hidden, i, row);
+      move_up(a_.q, config().attention_dim(), i, row);
+    }
+    const int64_t n_bytes = n_logit_rows_ * static_cast<int64_t>(sizeof(int32_t));
+    backend_->upload(a_.positions, kept_.positions.data(), n_bytes);
+    backend_->upload(a_.sequence_of_row, kept_.sequences.data(), n_bytes);
+    backend_->upload(a_.logit_rows, kept_.order.data(), n_bytes);
+    rows_.n_rows = n_logit_rows_;
+    return n_logit_rows_ > 0;
   }
 
   void attention(const kernels::KvLayerView& kv) {
@@ -242,6 +279,7 @@ class LlamaModel final : public Model {
 
   kernels::RowBatch rows_;    // of the current step
   int32_t n_logit_rows_ = 0;  // of the last step
+  KeptRows kept_;
   std::vector<Candidate> host_candidates_;
   mutable std::vector<float> host_logits_;
 };
