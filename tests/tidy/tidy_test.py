@@ -93,7 +93,7 @@ class Rules(unittest.TestCase):
 
     def test_settings_documented(self):
         rows = 'kRows = {\n  SettingRow{"completion.maxLines", 1},\n  SettingRow{\n    "prewarm", true},\n};\n'
-        self.expect('settings_documented', {'lsp/settings.cpp': rows, 'docs/settings.md': '`completion.maxLines`\n`prewarm`\n'})
+        self.expect('settings_documented', {'lsp/settings.cpp': rows, 'docs/settings.md': '`incipit.completion.maxLines`\n`prewarm`\n'})
         self.expect('settings_documented', {'lsp/settings.cpp': rows, 'README.md': 'completion.maxLinesPerHour x.prewarm\n'},
                     ('lsp/settings.cpp', 2), ('lsp/settings.cpp', 3))
         self.expect('settings_documented', {'lsp/settings.cpp': 'other\n'}, ('lsp/settings.cpp', 1))
