@@ -40,8 +40,9 @@ struct Server::Impl {
         connection([this](std::string_view frame) { write(frame); },
                    [this](IncomingRequest request) { session->handle(std::move(request)); },
                    [this](const IncomingNotification& n) { session->handle(n); }),
-        session(std::make_unique<Session>(std::move(options), std::move(make_engine), connection,
-                                          [this](Task task) { post(std::move(task)); })) {}
+        session(std::make_unique<Session>(
+            std::move(options), std::move(make_engine), connection,
+            [this](Task task) { post(std::move(task)); }, [this] { transport.close(); })) {}
 
   // Any thread. What io posts to itself must not wait for room in the queue.
   void post(Task task) {

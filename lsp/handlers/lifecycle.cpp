@@ -49,6 +49,7 @@ void watch_parent(Session& session, const InitializeParams& params) {
   }
   session.parent_watch = std::make_unique<ParentWatch>(static_cast<pid_t>(pid), [&session] {
     session.post([&session] { session.end("the parent process is gone"); });
+    session.abandon_wire();  // io may be stuck in a write that nobody reads
   });
 }
 

@@ -8,10 +8,11 @@
 namespace incipit::lsp {
 
 Session::Session(ServerOptions given, EngineFactory make_engine, JsonRpcConnection& wire,
-                 Post to_io)
+                 Post to_io, std::function<void()> abandon)
     : options(std::move(given)),
       connection(wire),
       post(std::move(to_io)),
+      abandon_wire(std::move(abandon)),
       load_progress(wire),
       model(std::move(make_engine), post, [this] { model_changed(); }),
       completions({documents, settings, model, wire, post, options.load_wait}),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -33,8 +34,9 @@ struct ClientFeatures {
 
 class Session {
  public:
+  // `abandon_wire` may be called on any thread: nobody listens any more.
   Session(ServerOptions options, EngineFactory make_engine, JsonRpcConnection& connection,
-          Post post);
+          Post post, std::function<void()> abandon_wire);
 
   void handle(IncomingRequest request);
   void handle(const IncomingNotification& notification);
@@ -61,6 +63,7 @@ class Session {
   const ServerOptions options;
   JsonRpcConnection& connection;
   const Post post;
+  const std::function<void()> abandon_wire;
 
   ClientFeatures client;
   PositionEncoding encoding = PositionEncoding::kUtf16;

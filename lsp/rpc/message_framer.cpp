@@ -144,6 +144,17 @@ size_t embedded_header(std::string_view body, size_t end) {
   return last == std::string_view::npos ? last : from + last;
 }
 
+// Where the first line starts that can be a `Content-Length: N`, however much garbage stands on the
+// same line before it; `maybe` also takes one that is not complete yet.
+size_t find_length_line(std::string_view text, bool maybe) {
+  size_t at = find_ignoring_case(text, kLengthName, 0);
+  for (; at != std::string_view::npos; at = find_ignoring_case(text, kLengthName, at + 1)) {
+    const Match match = length_line(text.substr(at));
+    if (match == Match::kYes || (maybe && match == Match::kNeedMore)) return at;
+  }
+  return at;
+}
+
 }  // namespace
 
 void MessageFramer::feed(std::string_view bytes) {
@@ -154,52 +165,68 @@ void MessageFramer::feed(std::string_view bytes) {
   buffer_.append(bytes);
 }
 
+void MessageFramer::drop(size_t n_bytes) {
+  start_ += n_bytes;
+  scanned_ = 0;
+}
+
 std::optional<Frame> MessageFramer::next() {
-  if (state_ == State::kLost && !find_header()) return std::nullopt;
   if (state_ == State::kHeader) {
     if (auto error = next_header()) return error;
   }
   return state_ == State::kBody ? next_body() : std::nullopt;
 }
 
-void MessageFramer::drop(size_t n_bytes) {
-  start_ += n_bytes;
-  scanned_ = 0;
-}
-
 std::optional<Frame> MessageFramer::lose(std::string why) {
-  state_ = State::kLost;
-  scanned_ = 0;
+  lost_ = true;
   return Frame{Frame::Kind::kError, std::move(why)};
 }
 
 std::optional<Frame> MessageFramer::next_header() {
-  // Blank lines between frames are harmless: some clients end a body with a newline.
-  const size_t blank = std::min(pending().find_first_not_of(" \t\r\n"), pending().size());
-  if (blank > 0) drop(blank);
-
-  const size_t from = scanned_ > 3 ? scanned_ - 3 : 0;
-  const size_t end = header_end(pending().substr(0, kMaxHeaderBytes).substr(from));
-  if (end == std::string_view::npos) {
-    if (pending().size() >= kMaxHeaderBytes) {
-      drop(1);  // so that the same start is not found again
+  while (true) {
+    // Blank lines between frames are harmless: some clients end a body with a newline.
+    const size_t blank = std::min(pending().find_first_not_of(" \t\r\n"), pending().size());
+    if (blank > 0) drop(blank);
+    const size_t from = scanned_ > 3 ? scanned_ - 3 : 0;
+    const size_t end = header_end(pending().substr(0, kMaxHeaderBytes).substr(from));
+    if (end == std::string_view::npos) {
+      if (!skip_overlong()) return std::nullopt;
+      if (lost_) continue;
       return lose(fmt::format("framing: want a header of at most {} bytes", kMaxHeaderBytes));
     }
+    const auto block = pending().substr(0, from + end);
+    Header header = parse_header(block);
+    if (!header.length) {
+      // The garbage may be just the beginning of the block: a body without its header, then a
+      // header. That body's missing header was reported already.
+      const size_t hidden = find_length_line(block, false);
+      drop(std::min(hidden, block.size()));
+      if (hidden != std::string_view::npos && lost_) continue;
+      return lose(std::move(header.problem));
+    }
+    drop(block.size());
+    if (*header.length > max_body_) {
+      return lose(fmt::format("framing: Content-Length: want at most {} bytes, found {}", max_body_,
+                              *header.length));
+    }
+    body_bytes_ = static_cast<size_t>(*header.length);
+    state_ = State::kBody;
+    const bool was_lost = std::exchange(lost_, false);
+    if (header.problem.empty() || was_lost) return std::nullopt;
+    return Frame{Frame::Kind::kError, std::move(header.problem)};
+  }
+}
+
+bool MessageFramer::skip_overlong() {
+  if (pending().size() < kMaxHeaderBytes) {
     scanned_ = pending().size();
-    return std::nullopt;
+    return false;
   }
-  const size_t block_bytes = from + end;
-  Header header = parse_header(pending().substr(0, block_bytes));
-  if (!header.length) return lose(std::move(header.problem));
-  drop(block_bytes);
-  if (*header.length > max_body_) {
-    return lose(fmt::format("framing: Content-Length: want at most {} bytes, found {}", max_body_,
-                            *header.length));
-  }
-  body_bytes_ = static_cast<size_t>(*header.length);
-  state_ = State::kBody;
-  if (header.problem.empty()) return std::nullopt;
-  return Frame{Frame::Kind::kError, std::move(header.problem)};
+  // What starts here is no header. One may start further on, perhaps in the last, unfinished line.
+  const auto window = pending().substr(1, kMaxHeaderBytes - 1);
+  const size_t at = find_length_line(window, true);
+  drop(1 + std::min(at, window.size() - (kLengthName.size() - 1)));
+  return true;
 }
 
 std::optional<Frame> MessageFramer::next_body() {
@@ -223,22 +250,6 @@ std::optional<Frame> MessageFramer::next_body() {
   drop(body_bytes_);
   state_ = State::kHeader;
   return frame;
-}
-
-bool MessageFramer::find_header() {
-  size_t at = find_ignoring_case(pending(), kLengthName, scanned_);
-  for (; at != std::string_view::npos; at = find_ignoring_case(pending(), kLengthName, at + 1)) {
-    const Match match = length_line(pending().substr(at));
-    if (match == Match::kNo) continue;
-    drop(at);
-    if (match == Match::kNeedMore) return false;
-    state_ = State::kHeader;
-    return true;
-  }
-  // Keep what may be the first bytes of the name.
-  const size_t kept = std::min(pending().size(), kLengthName.size() - 1);
-  drop(pending().size() - kept);
-  return false;
 }
 
 }  // namespace incipit::lsp

@@ -1,6 +1,7 @@
 // MessageFramer: cuts a byte stream into the bodies that `Content-Length` headers announce. Pure;
-// used by the reader thread alone. Bad input never ends the stream: it yields one kError (which
-// the server answers with ParseError) and the framer looks for the next header that can be real.
+// used by the reader thread alone. Bad input never ends the stream: it yields a kError (which the
+// server answers with ParseError), one for each header block that is none, and what can be a real
+// header is found behind any garbage.
 #pragma once
 
 #include <cstddef>
@@ -27,12 +28,12 @@ class MessageFramer {
   std::optional<Frame> next();  // nothing: more bytes are needed
 
  private:
-  enum class State { kHeader, kBody, kLost };
+  enum class State { kHeader, kBody };
 
   std::optional<Frame> next_header();
   std::optional<Frame> next_body();
+  bool skip_overlong();  // false: a header may still be complete in what is pending
   std::optional<Frame> lose(std::string why);
-  bool find_header();  // from kLost; true when a plausible header now starts the buffer
   std::string_view pending() const { return std::string_view(buffer_).substr(start_); }
   void drop(size_t n_bytes);
 
@@ -40,6 +41,7 @@ class MessageFramer {
   std::string buffer_;
   size_t start_ = 0;  // bytes before it are consumed
   State state_ = State::kHeader;
+  bool lost_ = false;  // something was wrong, and no good header has come since
   size_t body_bytes_ = 0;
   size_t scanned_ = 0;  // bytes of pending() already searched, so that no byte is searched twice
 };

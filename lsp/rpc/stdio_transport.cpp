@@ -18,8 +18,8 @@ namespace incipit::lsp {
 namespace {
 
 constexpr size_t kReadBytes = size_t{64} << 10;
-// After close(), how long one piece of output may make no progress.
-constexpr int kCloseGraceMs = 500;
+// After the end of input or close(), how long output may make no progress.
+constexpr int kCloseGraceMs = 1000;
 // A pipe without a reader says POLLERR, a socket or terminal POLLHUP.
 constexpr short kGone = POLLERR | POLLHUP | POLLNVAL;
 
@@ -55,7 +55,12 @@ void WakeFlag::set() const {
 }
 
 bool FdTransport::read(std::string& out) {
-  if (input_fd_ < 0) return false;  // started without a stdin
+  if (input_fd_ >= 0 && read_some(out)) return true;
+  close();  // nobody is there to wait for: output that is stuck gives up soon
+  return false;
+}
+
+bool FdTransport::read_some(std::string& out) const {
   while (true) {
     // The output is watched for errors only: a reader that went away ends the server even when it
     // has nothing to say.

@@ -48,6 +48,7 @@ class FdTransport : public Transport {
   void close() override;
 
  private:
+  bool read_some(std::string& out) const;
   bool wait_writable() const;
 
   const int input_fd_;

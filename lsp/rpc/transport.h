@@ -15,7 +15,8 @@ class Transport {
   // input, the peer no longer listens, or close().
   virtual bool read(std::string& out) = 0;
 
-  // Io thread. Writes all of it; false when the peer no longer listens.
+  // Io thread. Writes all of it; false when the peer no longer listens, or, after the end of input,
+  // does not for a while.
   virtual bool write(std::string_view bytes) = 0;
 
   // Any thread. A waiting read() returns false soon; a write() that makes no progress gives up.

@@ -120,6 +120,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"long_garbage", std::string(16000, 'x')}),
     [](const auto& instance) { return instance.param.name; });
 
+TEST(MessageFramer, ReportsEachBlockThatIsNoHeader) {
+  EXPECT_THAT(frames_of("GET / HTTP/1.1\r\nHost: x\r\n\r\nContent-Length: abc\r\n\r\n{}"
+                        "Content-Length: 77777777\r\n\r\nFoo: bar\r\n\r\n" +
+                            frame("{\"id\":7}"),
+                        1000),
+              ElementsAre("error", "error", "error", "error", "={\"id\":7}"));
+}
+
 TEST(MessageFramer, FindsTheNextFrameInsideOfABodyThatWasAnnouncedTooLong) {
   EXPECT_THAT(frames_of("Content-Length: 900\r\n\r\n{\"id\":1}" + frame("{\"id\":2}"), 1000),
               ElementsAre("={\"id\":1}", "={\"id\":2}"));

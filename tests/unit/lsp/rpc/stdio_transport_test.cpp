@@ -79,6 +79,26 @@ TEST_F(FdTransportTest, CloseFreesAWriterThatNobodyReads) {
   closer.join();
 }
 
+TEST_F(FdTransportTest, TheEndOfInputFreesAWriterThatNobodyReads) {
+  FdTransport transport(server_in_.get(), server_out_.get());
+  std::thread reader([&transport] {
+    std::string bytes;
+    EXPECT_FALSE(transport.read(bytes));
+  });
+  std::thread closer([this] { to_server_.reset(); });
+  EXPECT_FALSE(transport.write(std::string(1 << 20, 'x')));
+  closer.join();
+  reader.join();
+}
+
+TEST_F(FdTransportTest, WritesToAReaderThatListensAfterTheEndOfInput) {
+  FdTransport transport(server_in_.get(), server_out_.get());
+  to_server_.reset();
+  std::string bytes;
+  EXPECT_FALSE(transport.read(bytes));
+  EXPECT_TRUE(transport.write("the last words"));
+}
+
 TEST(FdTransport, WithoutDescriptorsThereIsNothingToRead) {
   FdTransport transport(-1, -1);
   std::string bytes;
