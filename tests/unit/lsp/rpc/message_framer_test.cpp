@@ -181,5 +181,43 @@ TEST(MessageFramer, SurvivesRandomPiecesOfHeaders) {
   }
 }
 
+// Where a line or a header block is too long must not depend on how the bytes arrive.
+TEST(MessageFramer, GivesTheSameFramesForLongGarbageInPieces) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE(::testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  for (int round = 0; round < 300; ++round) {
+    std::string bytes;
+    for (int i = 0; i < 10; ++i) {
+      switch (random() % 5) {
+        case 0:
+          bytes += std::string(random() % 9000, 'x');
+          break;
+        case 1:
+          bytes += "Content-Length:" + std::string(random() % 150, ' ') + "2";
+          break;
+        case 2:
+          bytes += frame("{}");
+          break;
+        case 3:
+          bytes += "\r\n";
+          break;
+        default:
+          bytes += "X-Other: " + std::string(random() % 9000, 'y') + "\r\n";
+      }
+    }
+    const auto whole = frames_of(bytes);
+    MessageFramer framer(1 << 20);
+    std::vector<std::string> found;
+    for (size_t at = 0; at < bytes.size();) {
+      const size_t n = 1 + random() % 3000;
+      framer.feed(bytes.substr(at, n));
+      at += n;
+      for (auto& more : frames_of(framer)) found.push_back(std::move(more));
+    }
+    ASSERT_EQ(found, whole);
+  }
+}
+
 }  // namespace
 }  // namespace incipit::lsp
