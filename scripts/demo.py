@@ -23,7 +23,7 @@ PATIENCE = 120  # seconds for any one answer; packing the model on first use tak
 # Each scene: a file of this repository, the text whose first occurrence is taken out of it, and
 # what is typed in its place, in bursts. After each burst the user pauses.
 SCENES = [
-    ("scripts/demo.py", "    def request(self, method, params):\n        self._next_id += 1\n",
+    ("scripts/demo.py", "    def request(self, method, params):\n",
      ["    def ", "req", "uest"]),
     ("lsp/cli/json_report.cpp", "  timings[\"totalMs\"] = milliseconds(outcome.timings.total);\n",
      ["  tim", "ings[\"total", "Ms\"] "]),
@@ -68,8 +68,11 @@ class Server:
 
     def _send(self, message):
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
-        self._process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        self._process.stdin.flush()
+        try:
+            self._process.stdin.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise DemoError(f"the server ended with {self._process.wait()}") from None
 
     def notify(self, method, params):
         self._send({"method": method, "params": params})
