@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 namespace incipit::lsp::cli {
@@ -33,7 +34,9 @@ struct Line {
 };
 
 Line line_of(const engine::EngineBenchRow& row) {
-  Line line{row.name, with_unit(row.value, row.unit), "", "", row.note};
+  constexpr std::string_view kPrefix = "limit: ";  // the column's heading says that
+  const size_t skipped = row.note.starts_with(kPrefix) ? kPrefix.size() : 0;
+  Line line{row.name, with_unit(row.value, row.unit), "", "", row.note.substr(skipped)};
   if (row.limit) line.limit = with_unit(*row.limit, row.unit);
   if (row.fraction) line.share = fmt::format("{:.0f} %", *row.fraction * 100);
   return line;

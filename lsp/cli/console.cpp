@@ -29,21 +29,24 @@ ExitCode fail(Format format, ExitCode exit, const Error& error) {
   return exit;
 }
 
-Progress::Progress() : start_(std::chrono::steady_clock::now()), terminal_(isatty(STDERR_FILENO)) {}
+Progress::Progress()
+    : quiet_until_(std::chrono::steady_clock::now() + kQuietTime),
+      terminal_(isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
   if (drawn_ && terminal_) fmt::print(stderr, "\r\033[K");
 }
 
 void Progress::update(double fraction, const std::string& what) {
-  if (std::chrono::steady_clock::now() - start_ < kQuietTime) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now < quiet_until_ || fraction >= 1) return;
   if (terminal_) {
     fmt::print(stderr, "\r\033[K{} {:.0f} %", what, fraction * 100);
     std::fflush(stderr);
-  } else if (what != last_what_ && fraction < 1) {
-    note(what + " ...");
+  } else {
+    note(fmt::format("{} ({:.0f} %)", what, fraction * 100));
+    quiet_until_ = now + kQuietTime;
   }
-  last_what_ = what;
   drawn_ = true;
 }
 

@@ -22,7 +22,7 @@ void note(std::string_view line);
 ExitCode fail(Format format, ExitCode exit, const Error& error);
 
 // Progress of something that may take long (packing a model on first use). Says nothing in the
-// first second; then redraws one line on a terminal, or writes a plain line for each new text.
+// first second; then redraws one line on a terminal, or writes a plain line a second.
 class Progress {
  public:
   Progress();
@@ -31,10 +31,9 @@ class Progress {
   void update(double fraction, const std::string& what);
 
  private:
-  std::chrono::steady_clock::time_point start_;
+  std::chrono::steady_clock::time_point quiet_until_;
   bool terminal_ = false;
   bool drawn_ = false;
-  std::string last_what_;
 };
 
 }  // namespace incipit::lsp::cli
