@@ -74,7 +74,9 @@ SIMD_INLINE void multiply_add(Tile<kRows, kVectors>& tile, const float* a, const
     F32x16 column[kVectors];
     SIMD_UNROLL
     for (int n = 0; n < kVectors; ++n) {
-      if (sizeof(T) == 2) __builtin_prefetch(next[n] + k * b_stride);
+      // Half a line each: every other one asks for both.
+      const bool asks = b_stride == kTokens ? k % 2 == 0 : n % 2 == 0;
+      if (sizeof(T) == 2 && asks) __builtin_prefetch(next[n] + k * b_stride);
       column[n] = load(b[n] + k * b_stride);
     }
     SIMD_UNROLL

@@ -13,9 +13,9 @@ namespace incipit::kernels {
 
 namespace {
 
-// Values that a thread should get at least in a row-wise pass: 8 microseconds of work beside the
-// one or two of waking a thread. One row of a small model therefore stays on the caller.
-constexpr int64_t kMinValuesPerRange = 16384;
+// Values that a thread should get at least in a row-wise pass: about a microsecond of work, what
+// handing it to a thread that still spins costs. One row of a small model stays on the caller.
+constexpr int64_t kMinValuesPerRange = 2048;
 
 int64_t min_rows_per_range(int64_t values_per_row) {
   return std::max<int64_t>(1, kMinValuesPerRange / std::max<int64_t>(1, values_per_row));
