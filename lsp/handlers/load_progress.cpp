@@ -3,15 +3,24 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <string_view>
 #include <utility>
 
 #include "engine/base/log.h"
 
 namespace incipit::lsp {
+namespace {
+
+std::string_view stage_of(std::string_view what) {
+  return what.substr(0, what.find(':'));
+}
+
+}  // namespace
 
 void LoadProgress::update(double fraction, const std::string& what) {
   const auto percentage = static_cast<uint32_t>(std::clamp(fraction, 0.0, 1.0) * 100);
-  const bool changed = percentage != percentage_ || what != what_;
+  // "packing weights: layers.3.qkv": each of hundreds of tensors is no news, a new stage is.
+  const bool changed = percentage != percentage_ || stage_of(what) != stage_of(what_);
   percentage_ = percentage;
   what_ = what;
   if (!allowed_) return;

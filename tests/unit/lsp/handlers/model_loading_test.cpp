@@ -149,6 +149,10 @@ TEST(ModelLoading, ShowsProgressThroughATokenOfItsOwn) {
   EXPECT_EQ(progress()["value"],
             Json::parse(R"({"kind":"report","message":"packing","percentage":25})"));
   loader.steps.push("packing");  // nothing new to tell
+  loader.steps.push("packing: a detail");
+  loader.steps.push("reading: a detail");
+  EXPECT_EQ(progress()["value"],
+            Json::parse(R"({"kind":"report","message":"reading: a detail","percentage":25})"));
   loader.steps.push("done");
   EXPECT_EQ(progress()["value"], Json::parse(R"({"kind":"end","message":"ready"})"));
 }
