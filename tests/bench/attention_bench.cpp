@@ -78,11 +78,17 @@ struct Context {
 using benchmark::Counter;
 
 // Rows first .. first + n_rows - 1 of one sequence. FMA/s counts what causality needs.
-void prefill(benchmark::State& state, Isa isa, HeadShape heads, int32_t first, int32_t n_rows) {
-  Context context(heads, first + n_rows, 1);
+void prefill(benchmark::State& state, Isa isa, HeadShape heads, int32_t first, int32_t n_rows,
+             int32_t n_layers) {
+  Context context(heads, first + n_rows, n_layers);
   PagedAttention attention(isa, n_rows, heads);
-  const AttentionParams params = context.params(first, n_rows, 0);
-  for (auto _ : state) attention.run(params, pool());
+  AttentionParams params = context.params(first, n_rows, 0);
+  size_t layer = 0;
+  for (auto _ : state) {
+    params.kv = {context.k[layer].data(), context.v[layer].data()};
+    attention.run(params, pool());
+    layer = (layer + 1) % context.k.size();
+  }
   const double pairs = n_rows * (first + (n_rows + 1) / 2.0);
   state.counters["FMA/s"] =
       Counter(pairs * heads.n_heads * heads.head_dim * 2, Counter::kIsIterationInvariantRate);
@@ -191,10 +197,11 @@ void add_rows() {
   for (const Isa isa : {Isa::kAvx512, Isa::kAvx2, Isa::kScalar}) {
     if (!isa_supported(isa)) continue;
     const std::string on = std::string("/") + name_of(isa);
-    add_row("prefill/pocket/1500_rows" + on, prefill, isa, kPocket, 0, 1500);
-    add_row("prefill/pocket/128_rows_at_1372" + on, prefill, isa, kPocket, 1372, 128);
-    add_row("prefill/llama-3-8b/256_rows_at_1792" + on, prefill, isa, kLlama8b, 1792, 256);
-    add_row("prefill/pocket/8_rows_at_1500" + on, prefill, isa, kPocket, 1500, 8);
+    add_row("prefill/pocket/1500_rows" + on, prefill, isa, kPocket, 0, 1500, 1);
+    add_row("prefill/pocket/128_rows_at_1372" + on, prefill, isa, kPocket, 1372, 128, 1);
+    add_row("prefill/llama-3-8b/256_rows_at_1792" + on, prefill, isa, kLlama8b, 1792, 256, 1);
+    add_row("prefill/pocket/8_rows_at_1500" + on, prefill, isa, kPocket, 1500, 8, 1);
+    add_row("prefill/pocket/8_rows_at_1500/12_layers" + on, prefill, isa, kPocket, 1500, 8, 12);
     add_row("decode/pocket/1500" + on, decode, isa, kPocket, 1500, 12);
     add_row("decode/llama-3-8b/8192" + on, decode, isa, kLlama8b, 8192, 8);
     add_row("norm/4096" + on, norm, isa, 4096);
