@@ -30,8 +30,7 @@ DocumentStates::State& DocumentStates::state_of(const DocumentSnapshot& document
   return state;
 }
 
-Place DocumentStates::read(const DocumentSnapshot& document, size_t offset,
-                           const CancelToken& cancel) {
+Place DocumentStates::read(const DocumentSnapshot& document, size_t offset) {
   State& state = state_of(document);
   Place place;
   place.document = document;
@@ -39,7 +38,7 @@ Place DocumentStates::read(const DocumentSnapshot& document, size_t offset,
   if (state.parser != nullptr) {
     const bool large = state.parser->unfinished() || document.text->size() > kLargeBytes;
     const auto budget = large ? kResumeBudget : kParseBudget;
-    place.tree = state.parser->parse(document.text, Clock::now() + budget, cancel);
+    place.tree = state.parser->parse(document.text, Clock::now() + budget);
   }
   place.site = look_at(*document.text, offset, place.language);
   return place;
@@ -50,6 +49,12 @@ Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens,
   State& state = state_of(place.document);
   return state.prompts->build(place.site, place.document.text, place.tree.get(),
                               place.document.path, budget_tokens, last_blank);
+}
+
+Result<Prompt> DocumentStates::prompt_ahead(const Place& place, int32_t budget_tokens) {
+  PromptBuilder ahead = *state_of(place.document).prompts;
+  return ahead.build(place.site, place.document.text, place.tree.get(), place.document.path,
+                     budget_tokens);
 }
 
 bool DocumentStates::repeats_last_prompt(const std::string& uri,

@@ -37,9 +37,13 @@ class DocumentStates {
 
   explicit DocumentStates(const engine::Engine& engine);
 
-  Place read(const DocumentSnapshot& document, size_t offset, const CancelToken& cancel);
+  Place read(const DocumentSnapshot& document, size_t offset);
+  // For a request: the next prompt of this document starts from the window of this one.
   Result<Prompt> prompt(const Place& place, int32_t budget_tokens,
                         LastBlank last_blank = LastBlank::kLeftToTheModel);
+  // What `prompt` would give now. Leaves no trace, so that prompts depend on the requests alone and
+  // not on what ran ahead of them.
+  Result<Prompt> prompt_ahead(const Place& place, int32_t budget_tokens);
 
   // True when the engine was asked with these very tokens last for this document; notes them.
   bool repeats_last_prompt(const std::string& uri, const std::vector<engine::TokenId>& tokens);

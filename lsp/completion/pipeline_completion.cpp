@@ -69,8 +69,12 @@ PostprocessInput postprocess_input(const CompletionRequest& request, const Place
 void PipelineWorker::on(StartEvent event) {
   const PipelineClock::time_point t0 = PipelineClock::now();
   CompletionRequest& request = event.request;
-  if (request.cancel.cancelled()) return answer_cancelled(event);
-  if (request.document.text == nullptr) return answer_empty(event, "the document is not open");
+  const bool too_late = request.cancel.cancelled();
+  if (too_late) answer_cancelled(event);
+  if (request.document.text == nullptr) {
+    if (!too_late) answer_empty(event, "the document is not open");
+    return;
+  }
   insert_selection(request);
   const std::string& path =
       request.document.path.empty() ? request.document.uri : request.document.path;
@@ -79,20 +83,23 @@ void PipelineWorker::on(StartEvent event) {
   const std::string refusal = policy_.refusal(
       look_at(*request.document.text, cursor_of(request), language),
       looks_secret(request.document.uri) ? request.document.uri : path, request.invoked);
-  if (!refusal.empty()) return answer_empty(event, refusal);
+  if (!refusal.empty()) {
+    if (!too_late) answer_empty(event, refusal);
+    return;
+  }
 
-  Place place = documents_.read(request.document, cursor_of(request), request.cancel);
-  if (request.cancel.cancelled()) return answer_cancelled(event);
-  if (answer_from_cache(event, place)) return;
-
-  const int32_t max_tokens =
+  request.options.max_tokens =
       std::clamp(request.options.max_tokens, 1, std::max(1, engine_->info().context_tokens / 2));
-  Result<Prompt> prompt =
-      documents_.prompt(place, prompt_budget(request.options.context_tokens, max_tokens));
+  options_ = request.options;
+  Place place = documents_.read(request.document, cursor_of(request));
+  const bool answered = too_late || answer_from_cache(event, place);
+  // Made for every request, also when nobody needs it any more: the next prompt begins with its
+  // window, and must not depend on how fast this one was answered.
+  Result<Prompt> prompt = documents_.prompt(
+      place, prompt_budget(request.options.context_tokens, request.options.max_tokens));
+  if (answered) return;
   if (!prompt) return answer_empty(event, prompt.error().message);
   if (request.cancel.cancelled()) return answer_cancelled(event);
-  request.options.max_tokens = max_tokens;
-  options_ = request.options;
   start_generation(std::move(event), std::move(place), std::move(*prompt), t0);
 }
 

@@ -122,9 +122,9 @@ void PipelineWorker::on(PrewarmEvent event) {
   const DocumentSnapshot& document = event.document;
   if (document.text == nullptr || superseded(event)) return;
   if (looks_secret(document.path) || looks_secret(document.uri)) return;
-  const Place place = documents_.read(document, event.offset, {});
+  const Place place = documents_.read(document, event.offset);
   Result<Prompt> prompt =
-      documents_.prompt(place, prompt_budget(options_.context_tokens, options_.max_tokens));
+      documents_.prompt_ahead(place, prompt_budget(options_.context_tokens, options_.max_tokens));
   if (!prompt || documents_.repeats_last_prompt(document.uri, prompt->tokens)) return;
   cancel_prewarming(document.uri);
   engine::GenerateRequest request;

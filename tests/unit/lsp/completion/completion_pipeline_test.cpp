@@ -221,6 +221,46 @@ TEST(CompletionPipeline, GoesOnWithASuggestionThatIsBeingTyped) {
   EXPECT_EQ(engine->n_requests(), 2U);
 }
 
+// One request at a time; `ahead` pre-warms every text on the way, as the server does when it has
+// the time.
+std::vector<engine::TokenId> last_prompt(bool ahead, bool cancel_the_first) {
+  auto engine = make_engine(FakeEngine::Mode::kManual);
+  CompletionPipeline pipeline(engine);
+  size_t n_expected = 0;
+  const auto prewarm = [&](const CompletionRequest& at) {
+    if (!ahead) return;
+    pipeline.prewarm(at.document, at.offset);
+    engine->wait_for_requests(++n_expected);
+    engine->run();
+  };
+  constexpr std::string_view kTexts[] = {
+      "def add(a, b):\n    s = \"éééé\" + str(\n    return $0\n",
+      "def add(a, b):\n    s = \"éééé\" + str(\n    return a$0\n",
+  };
+  const CompletionRequest first = request_at(kTexts[0]);
+  prewarm(first);
+  prewarm(request_at(kTexts[1]));
+  CompletionRequest early = request_at("def add(a, b):\n    $0s = \"éééé\" + str(\n    return \n");
+  early.invoked = true;
+  if (cancel_the_first) early.cancel.cancel();
+  std::future<CompletionOutcome> early_outcome = start(pipeline, early);
+  if (!cancel_the_first) engine->wait_for_requests(++n_expected);
+  play(*engine, std::move(early_outcome));
+  prewarm(request_at("def add(a, b):\n    s = \"éééé\" + str(\n    return b$0\n"));
+  std::future<CompletionOutcome> outcome =
+      start(pipeline, request_at("def add(a, b):\n    s = \"éééé\" + str($0\n    return \n"));
+  engine->wait_for_requests(++n_expected);
+  play(*engine, std::move(outcome));
+  return engine->requests().back().prompt;
+}
+
+TEST(CompletionPipeline, ThePromptDependsOnTheRequestsAloneNotOnWhatRanAhead) {
+  const std::vector<engine::TokenId> plain = last_prompt(false, false);
+  EXPECT_EQ(last_prompt(true, false), plain);
+  EXPECT_EQ(last_prompt(true, true), plain);
+  EXPECT_EQ(last_prompt(false, true), plain);
+}
+
 TEST(CompletionPipeline, ForgetsASuggestionWithItsDocument) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
   engine->reply_with_text(" first_value\n");
