@@ -104,7 +104,8 @@ void PipelineWorker::on(StartEvent event) {
 }
 
 bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place) {
-  const auto hit = cache_.find(suggestion_place(event.request.document.uri, place.site));
+  const auto hit =
+      cache_.find(suggestion_place(event.request.document.uri, place.site, event.request.options));
   if (!hit) return false;
   const StopSite site = stop_site_of(place.site, place.language, place.tree, place.document.text,
                                      event.request.options.max_lines);
@@ -230,7 +231,7 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
     return outcome;
   }
   outcome.items.push_back(item_of(request, flight.place, result));
-  cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site),
+  cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
                   {std::move(text), flight.stop_site.unit});
   return outcome;
 }

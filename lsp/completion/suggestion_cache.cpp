@@ -12,7 +12,8 @@ constexpr size_t kAfter = 256;
 // The text typed since `then`, when all that happened is typing at its cursor.
 std::optional<std::string> typed_since(const SuggestionPlace& then, const SuggestionPlace& now) {
   if (now.offset < then.offset || now.uri != then.uri || now.after_size != then.after_size ||
-      now.after != then.after) {
+      now.after != then.after || now.max_tokens != then.max_tokens ||
+      now.max_lines != then.max_lines) {
     return std::nullopt;
   }
   const size_t n_typed = now.offset - then.offset;
@@ -26,11 +27,17 @@ std::optional<std::string> typed_since(const SuggestionPlace& then, const Sugges
 
 }  // namespace
 
-SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site) {
+SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site,
+                                 const CompletionOptions& options) {
   const size_t start = site.tail == LineTail::kClosers ? site.line_end : site.offset;
   const size_t from = site.offset - std::min(site.offset, kBefore);
-  return {std::string(uri), std::string(site.text.substr(from, site.offset - from)), site.offset,
-          std::string(site.text.substr(start, kAfter)), site.text.size() - start};
+  return {std::string(uri),
+          std::string(site.text.substr(from, site.offset - from)),
+          site.offset,
+          std::string(site.text.substr(start, kAfter)),
+          site.text.size() - start,
+          options.max_tokens,
+          options.max_lines};
 }
 
 void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion) {

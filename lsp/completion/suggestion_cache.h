@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "lsp/completion/completion_pipeline.h"
 #include "lsp/completion/stop_checks.h"
 
 namespace incipit::lsp {
@@ -16,13 +18,16 @@ namespace incipit::lsp {
 // without making a suggestion wrong.
 struct SuggestionPlace {
   std::string uri;
-  std::string before;     // the last bytes before the cursor
-  size_t offset = 0;      // of the cursor
-  std::string after;      // the first bytes after it; closers on the cursor's line left out
-  size_t after_size = 0;  // bytes from there to the end of the document
+  std::string before;      // the last bytes before the cursor
+  size_t offset = 0;       // of the cursor
+  std::string after;       // the first bytes after it; closers on the cursor's line left out
+  size_t after_size = 0;   // bytes from there to the end of the document
+  int32_t max_tokens = 0;  // how much was asked for: other settings, another suggestion
+  int32_t max_lines = 0;
 };
 
-SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site);
+SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site,
+                                 const CompletionOptions& options);
 
 struct Suggestion {
   std::string candidate;  // as cut by the stop checks, "\n" line ends, before postprocess

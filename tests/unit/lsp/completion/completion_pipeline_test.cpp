@@ -221,6 +221,18 @@ TEST(CompletionPipeline, GoesOnWithASuggestionThatIsBeingTyped) {
   EXPECT_EQ(engine->n_requests(), 2U);
 }
 
+TEST(CompletionPipeline, AChangedSettingAsksTheModelAgain) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at("def f(a):\n    $0\n");
+  engine->reply_with_text("b = compute(a)\n    c = compute(b)\n");
+  request.options.max_lines = 1;
+  EXPECT_EQ(start(pipeline, request).get().items.at(0).insert_text, "b = compute(a)");
+  request.options.max_lines = 12;
+  EXPECT_EQ(start(pipeline, request).get().items.at(0).insert_text,
+            "b = compute(a)\n    c = compute(b)");
+}
+
 // One request at a time; `ahead` pre-warms every text on the way, as the server does when it has
 // the time.
 std::vector<engine::TokenId> last_prompt(bool ahead, bool cancel_the_first) {

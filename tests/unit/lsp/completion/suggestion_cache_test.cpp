@@ -7,9 +7,10 @@
 namespace incipit::lsp {
 namespace {
 
-SuggestionPlace place(std::string_view marked_text, std::string_view uri = "file:///a") {
+SuggestionPlace place(std::string_view marked_text, std::string_view uri = "file:///a",
+                      const CompletionOptions& options = {}) {
   const test::MarkedText marked = test::parse_marked(marked_text);
-  return suggestion_place(uri, look_at(marked.text, marked.cursor, nullptr));
+  return suggestion_place(uri, look_at(marked.text, marked.cursor, nullptr), options);
 }
 
 std::string found(SuggestionCache& cache, const SuggestionPlace& at) {
@@ -45,6 +46,15 @@ TEST(SuggestionCache, IsNotFooledByAnotherPlaceOrDocument) {
   EXPECT_EQ(found(cache, place("x = com$0\nyy\n")), "(nothing)");
   EXPECT_EQ(found(cache, place("x = com$0\ny\n", "file:///b")), "(nothing)");
   EXPECT_EQ(found(cache, place("x =$0\ny\n")), "(nothing)");
+}
+
+TEST(SuggestionCache, OtherSettingsAreAnotherSuggestion) {
+  SuggestionCache cache;
+  const CompletionOptions one_line{64, 1, 0};
+  cache.remember(place("x = $0\ny\n", "file:///a", one_line), {"compute(z)"});
+  EXPECT_EQ(found(cache, place("x = com$0\ny\n", "file:///a", one_line)), "pute(z)");
+  EXPECT_EQ(found(cache, place("x = com$0\ny\n", "file:///a", {64, 12, 0})), "(nothing)");
+  EXPECT_EQ(found(cache, place("x = com$0\ny\n", "file:///a", {128, 1, 0})), "(nothing)");
 }
 
 TEST(SuggestionCache, ForgetsADocumentAndTheOldest) {
