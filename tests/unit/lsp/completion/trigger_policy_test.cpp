@@ -18,7 +18,23 @@ std::string refusal(std::string_view marked_text, std::string_view path, bool in
 TEST(TriggerPolicy, AsksAtTheEndOfALineAndBeforeClosers) {
   EXPECT_THAT(refusal("x = $0\n", "a.py", false), IsEmpty());
   EXPECT_THAT(refusal("foo($0)\n", "a.py", false), IsEmpty());
-  EXPECT_THAT(refusal("foo($0 + b)\n", "a.py", false), IsEmpty());
+  EXPECT_THAT(refusal("foo($0, b)\n", "a.py", false), IsEmpty());
+}
+
+TEST(TriggerPolicy, AsksWhereTheRestOfTheLineLeavesAGap) {
+  for (const char* place : {"for (i = 0; $0 ; i++) {\n", "if ($0) {\n", "if x$0:\n", "if x $0 {\n",
+                            "a = \"$0\" + b\n", "vector<$0> x\n", "a = <b $0/>\n", "<b>$0</b>\n"}) {
+    EXPECT_THAT(refusal(place, "a.tsx", false), IsEmpty()) << place;
+  }
+}
+
+TEST(TriggerPolicy, DoesNotAskWhereTheLineGoesOnUnlessToldTo) {
+  for (const char* place :
+       {"if $0 == 3:\n", "foo($0 + b)\n", "x = {$0\"a\": 1}\n", "x = 1  $0# c\n", "x = 1 $0 // c\n",
+        "a $0 b\n", "$0(a)\n", "std$0::move(a)\n", "a $0 >= b\n", "f($0 \"a\")\n"}) {
+    EXPECT_THAT(refusal(place, "a.py", false), HasSubstr("goes on")) << place;
+    EXPECT_THAT(refusal(place, "a.py", true), IsEmpty()) << place;
+  }
 }
 
 TEST(TriggerPolicy, DoesNotAskBeforeAWordUnlessToldTo) {
