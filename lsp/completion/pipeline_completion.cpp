@@ -56,6 +56,7 @@ PostprocessInput postprocess_input(const CompletionRequest& request, const Place
   PostprocessInput input;
   input.site = place.site;
   input.language = place.language;
+  input.tree = place.tree;
   input.unit = unit;
   input.candidate = candidate;
   input.unclosed = unclosed;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "lsp/completion/bracket_walk.h"
+#include "lsp/completion/line_fit.h"
 #include "lsp/syntax/brackets.h"
 
 namespace incipit::lsp {
@@ -18,6 +19,8 @@ constexpr size_t kMinMeaningfulInvoked = 1;
 constexpr size_t kMinEcho = 4;
 // Lines of the document that a candidate may run into.
 constexpr size_t kOverlapLines = 6;
+
+constexpr const char* kDoesNotFit = "the suggestion did not fit what stands right of the cursor";
 
 // Spellings of control tokens. They cannot come from special tokens (those have no text); a model
 // that writes them out has lost its way, so the text ends there.
@@ -104,7 +107,9 @@ void fix_first_indent(const CursorSite& site, const Language* language, const In
   if (lead == 0) return;
   const int cursor = indent_columns(site.before);
   int wanted = indent_columns(site.previous_line);
-  if (opens_block(site.previous_line, language)) wanted += style.unit;
+  if (opens_block(site.previous_line, language) || opens_element(language, site.previous_line)) {
+    wanted += style.unit;
+  }
   // From column 0 the model may choose up to where the block is; elsewhere the cursor says where
   // that is, unless the model's own blanks end exactly at the level that the line above opened.
   const int surplus = cursor == 0 ? std::max(0, lead - wanted) : cursor + lead == wanted ? 0 : lead;
@@ -163,8 +168,9 @@ bool cuts_a_word(string_view text, size_t at) {
 }
 
 // The rest of the cursor's line stays: what the candidate repeats of it goes.
-void trim_line_overlap(const CursorSite& site, std::string& text) {
+void trim_line_overlap(const CursorSite& site, const BracketInput& brackets, std::string& text) {
   text.resize(std::min(text.find('\n'), text.size()));
+  text.resize(end_before_rest(site, brackets, text));
   const string_view after = trim_right(site.after);
   const string_view written = trim(after);
   if (written.size() >= 3) {  // the model wrote the rest of the line, and perhaps more
@@ -182,6 +188,7 @@ void trim_line_overlap(const CursorSite& site, std::string& text) {
 
 // Whole lines at the end of the candidate that are the document's next lines.
 void trim_lines_overlap(const CursorSite& site, std::string& text) {
+  text = std::string(trim_right(text));  // a blank line more or less makes no difference
   const auto after = lines_after(site, kOverlapLines);
   std::vector<size_t> starts{0};
   for (size_t at = 0; (at = text.find('\n', at)) != std::string::npos;) starts.push_back(++at);
@@ -222,16 +229,27 @@ std::string with_eol(string_view text, string_view eol) {
   return result;
 }
 
+// What stands around the cursor, for walks over candidates.
+struct Surroundings {
+  const PostprocessInput& in;
+  BracketInput brackets;  // without a candidate
+  IndentStyle style;
+};
+
 // Closers: those of the tail that the text brings are replaced, surplus ones end the text, and a
-// brace that stays behind a block gets its own line.
-size_t settle_closers(const PostprocessInput& in, const IndentStyle& style, std::string& text) {
-  const string_view tail = in.site.tail == LineTail::kClosers ? in.site.after : string_view{};
-  BracketInput brackets{text, tail, in.unclosed, in.site.open_quote, in.language};
+// brace that stays behind a block gets its own line. Returns how much of the tail goes.
+size_t settle_closers(const Surroundings& around, std::string& text) {
+  const PostprocessInput& in = around.in;
+  BracketInput brackets = around.brackets;
+  brackets.candidate = text;
   BracketWalk walk = walk_brackets(brackets);
   if (walk.surplus) text.resize(*walk.surplus);
   if (in.keep_tail && walk.tail_used > 0) {
     // The closers are there already and must stay: the text ends where it brings the first.
-    brackets = {text, "", "", in.site.open_quote, in.language};
+    brackets.candidate = text;
+    brackets.tail = "";
+    brackets.unclosed = "";
+    brackets.quote_closed = in.site.open_quote != 0;
     walk = walk_brackets(brackets);
     if (walk.surplus) text.resize(*walk.surplus);
     while (!text.empty() && is_closers_only(text.substr(text.size() - 1))) text.pop_back();
@@ -239,12 +257,46 @@ size_t settle_closers(const PostprocessInput& in, const IndentStyle& style, std:
   }
   // Blanks at the end would be left standing there; before code on the same line they are wanted.
   if (in.unit != CompletionUnit::kRestOfLine) text = std::string(trim_right(text));
-  const string_view left = trim(tail.substr(walk.tail_used));
+  const string_view left = trim(around.brackets.tail.substr(walk.tail_used));
   const bool multi_line = text.find('\n') != std::string::npos;
   if (multi_line && left.starts_with('}')) {
-    text += '\n' + indent_text(indent_columns(in.site.before), style);
+    text = std::string(trim_right(text));
+    text += '\n' + indent_text(indent_columns(in.site.before), around.style);
   }
   return walk.tail_used;
+}
+
+// Nothing that a settled text opened may stay open before what is left of the line.
+bool leaves_nothing_open(const Surroundings& around, string_view text, size_t tail_used) {
+  BracketInput brackets = around.brackets;
+  brackets.candidate = text;
+  const BracketWalk walk = walk_brackets(brackets);
+  const bool swallows_the_rest =
+      walk.ends_in_comment && !is_blank(around.in.site.after.substr(tail_used));
+  return walk.open.empty() && walk.own_quote == 0 && !swallows_the_rest;
+}
+
+bool ends_before_rest(const Surroundings& around, const std::string& text) {
+  std::string trimmed = text;
+  trim_line_overlap(around.in.site, around.brackets, trimmed);
+  return trimmed == text && end_before_word(around.in.site, text) == text.size();
+}
+
+// Right of the cursor the line goes on: the longest beginning of the text that fits in there.
+size_t fit_into_line(const Surroundings& around, std::string& text) {
+  ParseCheck parses(around.in.tree, around.in.site);
+  BalancedBeginnings beginnings(text, around.brackets);
+  while (auto next = beginnings.next()) {
+    if (around.in.unit == CompletionUnit::kRestOfLine && !ends_before_rest(around, *next)) continue;
+    const size_t tail_used = settle_closers(around, *next);
+    if (is_blank(*next)) continue;
+    if (leaves_nothing_open(around, *next, tail_used) && parses.allows(*next, tail_used)) {
+      text = std::move(*next);
+      return tail_used;
+    }
+  }
+  text.clear();
+  return 0;
 }
 
 Postprocessed nothing(std::string why) {
@@ -262,19 +314,32 @@ Postprocessed postprocess(const PostprocessInput& in) {
   remove_echo(in.site, text);
 
   const IndentStyle style = indent_style(in.site.text, in.site.offset, in.language);
+  const std::vector<std::string> tags = unclosed_tags(in.language, in.site.text, in.site.offset);
+  Surroundings around{in, brackets_at(in.site, in.language), style};
+  if (in.site.tail == LineTail::kClosers) around.brackets.tail = in.site.after;
+  around.brackets.unclosed = in.unclosed;
+  around.brackets.unclosed_tags = tags;
   remove_leading_lines(in.site, text);
   fix_first_indent(in.site, in.language, style, text);
   use_indent_style(style, text);
   join_blanks(in.site, text);
   if (in.unit == CompletionUnit::kRestOfLine) {
-    trim_line_overlap(in.site, text);
+    trim_line_overlap(in.site, around.brackets, text);
   } else {
     trim_lines_overlap(in.site, text);
   }
   if (is_blank(text)) return nothing("the suggestion only repeated what is already there");
+  if (in.unit == CompletionUnit::kRestOfLine) text.resize(end_before_word(in.site, text));
 
-  const size_t tail_used = settle_closers(in, style, text);
-  if (is_blank(text)) return nothing("the suggestion closed brackets that were never opened");
+  const bool at_line_end = in.site.tail == LineTail::kNothing;
+  std::string whole = text;
+  const size_t tail_used = at_line_end ? settle_closers(around, text) : fit_into_line(around, text);
+  if (is_blank(text)) {
+    if (in.unit == CompletionUnit::kRestOfLine) return nothing(kDoesNotFit);
+    settle_closers(around, whole);
+    return nothing(is_blank(whole) ? "the suggestion closed brackets that were never opened"
+                                   : kDoesNotFit);
+  }
   if (!in.typed_through) {
     const size_t wanted = in.invoked ? kMinMeaningfulInvoked : kMinMeaningful;
     const size_t meaningful = count_meaningful(text);

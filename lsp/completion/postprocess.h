@@ -16,6 +16,7 @@ namespace incipit::lsp {
 struct PostprocessInput {
   CursorSite site;  // of the document as the prompt saw it
   const Language* language = nullptr;
+  Tree tree = nullptr;  // of the site's text; null: by the text alone
   CompletionUnit unit = CompletionUnit::kBlock;
   std::string_view candidate;  // as generated, already cut by StopChecks
   std::string_view unclosed;   // see unclosed_brackets

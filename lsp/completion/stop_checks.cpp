@@ -67,7 +67,11 @@ StopSite stop_site_of(const CursorSite& site, const Language* language, Tree tre
     result.lines_before.emplace_back(trim(line));
   }
   result.unclosed = unclosed_brackets(tree.get(), language, site.text, site.offset);
-  result.open_quote = site.open_quote;
+  result.unclosed_tags = unclosed_tags(language, site.text, site.offset);
+  const BracketInput brackets = brackets_at(site, language);
+  result.open_quote = brackets.open_quote;
+  result.in_hole = brackets.in_hole;
+  result.quote_closed = brackets.quote_closed;
   result.max_lines = max_lines;
   if (text->size() <= StopChecks::kMaxParsedBytes) result.tree = std::move(tree);
   result.text = std::move(text);
@@ -231,7 +235,8 @@ bool StopChecks::ends_keyword_block(string_view generated, const Line& line) {
 }
 
 BracketWalk StopChecks::walk(string_view candidate) const {
-  return walk_brackets({candidate, site_.tail, site_.unclosed, site_.open_quote, site_.language});
+  return walk_brackets({candidate, site_.tail, site_.unclosed, site_.open_quote, site_.in_hole,
+                        site_.quote_closed, site_.unclosed_tags, site_.language});
 }
 
 std::optional<Cut> StopChecks::check_brackets(string_view upto, const Line& line) {

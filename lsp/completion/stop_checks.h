@@ -38,7 +38,10 @@ struct StopSite {
   std::string next_line;                  // the next line that is not blank
   std::vector<std::string> lines_before;  // not blank, last first
   std::string unclosed;                   // closers the document lacks, innermost first
+  std::vector<std::string> unclosed_tags;
   char open_quote = 0;
+  bool in_hole = false;       // see BracketInput
+  bool quote_closed = false;  // see BracketInput
   int32_t max_lines = 12;
 };
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
+#include <filesystem>
 #include <future>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "tests/support/fake_engine.h"
+#include "tests/support/golden.h"
 #include "tests/support/marked_text.h"
 #include "tests/support/pocket_tokenizer.h"
 
@@ -200,6 +202,32 @@ TEST(CompletionPipeline, DoesNotAskInTheMiddleOfAWord) {
   const CompletionOutcome outcome = start(pipeline, request_at("pri$0nt(1)\n")).get();
   EXPECT_THAT(outcome.why_empty, HasSubstr("word"));
   EXPECT_EQ(engine->n_requests(), 0U);
+}
+
+// What a user sees of a model that writes what the case says.
+std::string complete_case(const test::GoldenCase& one) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text(one.get("generated"));
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at(one.get("input"), one.get("language"), "src/file");
+  request.invoked = one.has("invoked");
+  const CompletionOutcome outcome = start(pipeline, request).get();
+  if (outcome.items.empty()) {
+    return std::string(engine->n_requests() == 0 ? "nothing is asked: " : "nothing: ") +
+           outcome.why_empty;
+  }
+  const CompletionItem& item = outcome.items.front();
+  const std::string& text = *request.document.text;
+  const std::string replaced = text.substr(request.offset, item.replace_end - request.offset);
+  return text.substr(0, item.replace_start) + "«" + item.insert_text + "»" +
+         (replaced.empty() ? "" : "‹" + replaced + "›") + text.substr(item.replace_end);
+}
+
+TEST(CompletionPipeline, FitsASuggestionIntoTheLine) {
+  EXPECT_THAT(test::check_golden(std::filesystem::path(INCIPIT_SOURCE_DIR) /
+                                     "tests/golden/completion/mid_line.txt",
+                                 complete_case),
+              IsEmpty());
 }
 
 TEST(CompletionPipeline, GoesOnWithASuggestionThatIsBeingTyped) {
