@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import re
+import shutil
 import sys
 import tempfile
 import unittest
@@ -11,6 +13,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from nvim_session import NvimSession  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.abspath(os.path.join(HERE, "../../.."))
 PLUGIN = os.path.abspath(os.path.join(HERE, "../../../editors/nvim"))
 
 
@@ -403,11 +406,60 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(request["arguments"][1], {"start": {"line": 0, "character": 4},
                                                    "end": {"line": 0, "character": 8}})
 
-    def test_status_is_shown(self):
+    def test_says_why_nothing_is_explained(self):
         nvim = self.start()
+        nvim.open("blank.py", "x = 1\n    \n\n")
+        nvim.type("2GV:IncipitExplain<CR>")
+        nvim.wait("the message", "#_G.messages == 1")
+        nvim.type("3Gv4l:IncipitExplain<CR>")
+        nvim.wait("the message", "#_G.messages == 2")
+        self.assertEqual(nvim.messages(), ["incipit: nothing to explain: the selection is blank"] * 2)
+        self.assertEqual(self.received("workspace/executeCommand"), [])
+
+    def test_status_is_shown_with_what_people_look_for_first(self):
+        nvim = self.start(status={"model": {"name": "fake"}, "version": "1", "state": "ready",
+                                  "lastCompletion": {"finish": "x", "items": 0, "whyEmpty": "y"}})
         nvim.open("status.py", "\n")
         nvim.command("IncipitStatus")
-        nvim.wait("the status", "require('incipit.float').text() == 'model:\\n  name: fake'")
+        text = nvim.wait("the status", "require('incipit.float').text()")
+        self.assertEqual(text.split("\n"), [
+            "state: ready", "lastCompletion:", "  whyEmpty: y", "  items: 0", "  finish: x", "model:",
+            "  name: fake", "version: 1"])
+
+    def test_says_why_a_buffer_has_no_server(self):
+        nvim = self.start()
+        nvim.type(":IncipitExplain<CR>")
+        nvim.wait("the message", "#_G.messages == 1")
+        nvim.command("edit notes.txt")
+        nvim.command("IncipitExplain")
+        nvim.command("IncipitStatus")
+        self.assertEqual(nvim.messages(), [
+            "incipit: nothing is explained here: this buffer has no file name yet",
+            'incipit: nothing is explained here: the file type "text" is not in setup{ filetypes }',
+            'incipit: there is no status: the file type "text" is not in setup{ filetypes }'])
+
+    def test_messages_of_the_server_begin_with_what_they_are_about(self):
+        for message, shown in (("incipit.threads: want 1", "incipit.threads: want 1"),
+                               ("no model", "incipit: no model")):
+            with self.subTest(message=message):
+                nvim = self.start(message=message)
+                nvim.open("message.py", "\n")
+                nvim.wait("the message", "#_G.messages == 1")
+                self.assertEqual(nvim.messages(), [shown])
+
+    def test_help_is_there_after_the_lines_of_the_readme(self):
+        directory = tempfile.mkdtemp(prefix="incipit-nvim-")
+        copy = os.path.join(directory, "incipit")
+        shutil.copytree(PLUGIN, os.path.join(copy, "editors", "nvim"),
+                        ignore=shutil.ignore_patterns("tags"))
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+            lines = re.search(r"three lines in `init.lua`:\n\n((?:    .*\n)+)", file.read()).group(1)
+        self.assertEqual(lines.count("\n"), 3)
+        nvim = NvimSession(None, lines.replace("/path/to/incipit", copy), directory)
+        self.addCleanup(nvim.close)
+        nvim.command("help incipit")
+        self.assertIn("*incipit*", "\n".join(nvim.lines()))
+        self.assertEqual(nvim.messages(), [])
 
     def test_checkhealth_reports(self):
         nvim = self.start()

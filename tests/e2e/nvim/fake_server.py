@@ -3,7 +3,8 @@
 usage: fake_server.py RULES.json LOG.jsonl
 
 RULES: {"completions": [{"after": "def f(", "items": [...], "hold": false}, ...],
-        "explanation": ["piece", ...], "hold_explanation": false}
+        "explanation": ["piece", ...], "hold_explanation": false,
+        "status": {...}, "message": "shown after initialized"}
 The first rule whose "after" ends the cursor's line before the cursor gives the items; "hold" never
 answers until cancelled. A document that contains DIE ends the process with status 3. Every message
 received is one line of LOG. The request fake/text gives the server's copy of a document."""
@@ -104,6 +105,9 @@ class FakeServer:
                 "textDocumentSync": {"openClose": True, "change": 2},
                 "inlineCompletionProvider": {},
                 "executeCommandProvider": {"commands": ["incipit.explain"]}}}})
+        elif method == "initialized" and "message" in self.rules:
+            self.send({"method": "window/showMessage",
+                       "params": {"type": 2, "message": self.rules["message"]}})
         elif method == "textDocument/didOpen":
             self.documents[params["textDocument"]["uri"]] = params["textDocument"]["text"]
         elif method == "textDocument/didChange":
@@ -115,7 +119,7 @@ class FakeServer:
         elif method == "fake/text":
             self.send({"id": message["id"], "result": self.documents[params["uri"]]})
         elif method == "incipit/status":
-            self.send({"id": message["id"], "result": {"model": {"name": "fake"}}})
+            self.send({"id": message["id"], "result": self.rules["status"]})
         elif method == "$/cancelRequest":
             if self.held.pop(params["id"], None):
                 self.send({"id": params["id"], "error": {"code": -32800, "message": "cancelled"}})

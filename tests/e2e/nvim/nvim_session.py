@@ -26,13 +26,15 @@ class NvimError(Exception):
 
 class NvimSession:
     def __init__(self, plugin, setup, directory=None):
-        """`plugin` is the folder editors/nvim, `setup` the Lua that init.lua runs."""
+        """`plugin` is the folder editors/nvim, or None when `setup`, the Lua that init.lua runs, adds
+        it itself."""
         self.directory = directory or tempfile.mkdtemp(prefix="incipit-nvim-")
         init = os.path.join(self.directory, "init.lua")
         with open(init, "w", encoding="utf-8") as file:
             file.write("_G.messages = {}\n"
                        "vim.notify = function(text) table.insert(_G.messages, text) end\n"
-                       f"vim.opt.runtimepath:append([[{plugin}]])\n{setup}\n")
+                       + (f"vim.opt.runtimepath:append([[{plugin}]])\n" if plugin else "")
+                       + setup + "\n")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("NVIM")}
         for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
             environment[name] = os.path.join(self.directory, name)

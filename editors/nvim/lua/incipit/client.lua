@@ -45,6 +45,14 @@ function M.ready(bufnr)
     and vim.lsp.buf_is_attached(bufnr, client.id)
 end
 
+-- Why it is not ready, as the end of a sentence.
+function M.why_not_ready(bufnr)
+  local left_alone = config_module.why_left_alone(state.config, bufnr)
+  if left_alone then return left_alone end
+  if M.get() then return 'the server is still starting' end
+  return 'no server is running; :checkhealth incipit says more'
+end
+
 -- Whether suggestions were asked for in this buffer, ready or not.
 function M.wants(bufnr) return state.buffers[bufnr] == true end
 
@@ -92,6 +100,14 @@ local function on_progress(err, params, ctx, ...)
   if default then return default(err, params, ctx, ...) end
 end
 
+-- Neovim's own handler writes "LSP[incipit][Warning] " first, and then cuts the message short.
+local function on_show_message(_, params)
+  local levels = { vim.log.levels.ERROR, vim.log.levels.WARN }
+  local text = params.message
+  if not text:match('^incipit') then text = 'incipit: ' .. text end
+  vim.notify(text, levels[params.type] or vim.log.levels.INFO)
+end
+
 local restart
 
 -- Runs in a fast context when the process ends.
@@ -128,7 +144,7 @@ local function client_config(cmd)
     settings = { incipit = settings },
     -- The server prefills the prompt on every change, so that the answer is quick when asked for.
     flags = { debounce_text_changes = 0 },
-    handlers = { ['$/progress'] = on_progress },
+    handlers = { ['$/progress'] = on_progress, ['window/showMessage'] = on_show_message },
     on_exit = on_exit,
   }
 end

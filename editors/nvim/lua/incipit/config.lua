@@ -66,10 +66,29 @@ function M.resolve(user)
   return config, complaints
 end
 
+-- Why a buffer gets no server, as the end of a sentence; nil when it gets one.
+function M.why_left_alone(config, bufnr)
+  if not config then return "require('incipit').setup{} was not called" end
+  if vim.api.nvim_buf_get_option(bufnr, 'buftype') ~= '' then return 'this buffer is no file' end
+  if vim.api.nvim_buf_get_name(bufnr) == '' then return 'this buffer has no file name yet' end
+  local filetype = vim.api.nvim_buf_get_option(bufnr, 'filetype')
+  if vim.tbl_contains(config.filetypes, filetype) then return nil end
+  return string.format('the file type "%s" is not in setup{ filetypes }', filetype)
+end
+
 -- The root of the checkout, five folders above editors/nvim/lua/incipit/config.lua.
 local function checkout()
   local source = debug.getinfo(1, 'S').source:gsub('^@', '')
   return vim.fn.fnamemodify(vim.fn.resolve(source), ':p:h:h:h:h:h')
+end
+
+-- :help finds its pages by the file doc/tags, which plug-in managers make and a checkout does not
+-- have. Made here where it is missing or older than the page, and the folder can be written.
+function M.make_help_tags()
+  local doc = checkout() .. '/editors/nvim/doc'
+  local page, tags = vim.fn.getftime(doc .. '/incipit.txt'), vim.fn.getftime(doc .. '/tags')
+  if page < 0 or tags >= page or vim.fn.filewritable(doc) ~= 2 then return end
+  pcall(vim.cmd, 'silent helptags ' .. vim.fn.fnameescape(doc))
 end
 
 -- The command line of the server, or nil and the places that were looked at.

@@ -9,7 +9,9 @@ local api = vim.api
 local next_token = 0
 local n_running = 0
 
--- The range of lines line1..line2 (1-based), or the exact selection when those lines were selected
+local function warn(message) vim.notify('incipit: ' .. message, vim.log.levels.WARN) end
+
+-- The range and the text of lines line1..line2 (1-based), or the exact selection when those lines were selected
 -- character by character.
 local function range_of(bufnr, line1, line2, selected)
   local encoding = client.encoding()
@@ -25,12 +27,15 @@ local function range_of(bufnr, line1, line2, selected)
       to = position.to_byte(last_line, after, 'utf-32')
     end
   end
-  return {
+  local range = {
     start = { line = line1 - 1, character = position.to_character(lines[1], from, encoding) },
     ['end'] = {
       line = line1 + #lines - 2, character = position.to_character(lines[#lines], to, encoding),
     },
   }
+  lines[#lines] = lines[#lines]:sub(1, to)
+  lines[1] = lines[1]:sub(from + 1)
+  return range, table.concat(lines, '\n')
 end
 
 -- Each report carries the next piece of the text.
@@ -69,11 +74,11 @@ end
 function M.explain(line1, line2, selected)
   local bufnr = api.nvim_get_current_buf()
   if not client.ready(bufnr) then
-    vim.notify('incipit: the server is not ready for this buffer; :checkhealth incipit says why',
-      vim.log.levels.WARN)
-    return
+    return warn('nothing is explained here: ' .. client.why_not_ready(bufnr))
   end
-  local arguments = { vim.uri_from_bufnr(bufnr), range_of(bufnr, line1, line2, selected) }
+  local range, text = range_of(bufnr, line1, line2, selected)
+  if not text:match('%S') then return warn('nothing to explain: the selection is blank') end
+  local arguments = { vim.uri_from_bufnr(bufnr), range }
   next_token = next_token + 1
   n_running = n_running + 1
   local run = { token = 'incipit-explain-' .. next_token, text = '' }

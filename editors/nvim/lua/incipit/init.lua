@@ -51,10 +51,7 @@ local function map_keys()
 end
 
 local function attach_if_wanted(bufnr)
-  if not api.nvim_buf_is_loaded(bufnr) then return end
-  if api.nvim_buf_get_option(bufnr, 'buftype') ~= '' then return end
-  if api.nvim_buf_get_name(bufnr) == '' then return end
-  if vim.tbl_contains(config.filetypes, api.nvim_buf_get_option(bufnr, 'filetype')) then
+  if api.nvim_buf_is_loaded(bufnr) and not config_module.why_left_alone(config, bufnr) then
     client.attach(bufnr)
   end
 end
@@ -65,6 +62,7 @@ function M.setup(user)
   for _, complaint in ipairs(complaints) do
     vim.notify('incipit: ' .. complaint, vim.log.levels.WARN)
   end
+  config_module.make_help_tags()
   client.setup(config)
   ghost_text.setup(config)
   map_keys()
@@ -98,10 +96,19 @@ function M.toggle()
   vim.notify('incipit: suggestions are ' .. (ghost_text.enabled() and 'on' or 'off'))
 end
 
+-- What people look for goes first, before the window ends.
+local first_names = { 'state', 'message', 'loadFraction', 'lastCompletion', 'whyEmpty', 'items' }
+
 -- What the server says about itself, as lines; nested tables become indented lines.
 local function describe(value, indent, lines)
+  local ranks = {}
+  for rank, name in ipairs(first_names) do ranks[name] = rank end
   local names = vim.tbl_keys(value)
-  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  table.sort(names, function(a, b)
+    local rank_a, rank_b = ranks[a] or math.huge, ranks[b] or math.huge
+    if rank_a ~= rank_b then return rank_a < rank_b end
+    return tostring(a) < tostring(b)
+  end)
   for _, name in ipairs(names) do
     local item = value[name]
     if type(item) == 'table' then
@@ -125,7 +132,8 @@ function M.status()
       float.set_text(float.open(), text)
     end)
   if not cancel then
-    vim.notify('incipit: no server is running; :checkhealth incipit says why', vim.log.levels.WARN)
+    local why = client.why_not_ready(api.nvim_get_current_buf())
+    vim.notify('incipit: there is no status: ' .. why, vim.log.levels.WARN)
   end
 end
 
