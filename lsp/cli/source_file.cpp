@@ -1,6 +1,11 @@
 #include "lsp/cli/source_file.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -18,7 +23,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-// Reads at most kMaxSourceBytes + 1, so that an endless device ends.
+// Reads at most kMaxSourceBytes + 1, so that an endless pipe ends.
 Result<std::string> read_stream(std::FILE* stream, const std::string& name) {
   std::string text;
   char buffer[1 << 16];
@@ -32,23 +37,50 @@ Result<std::string> read_stream(std::FILE* stream, const std::string& name) {
   return text;
 }
 
+Error unusable(const std::string& name, const char* found) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("{}: want a source file, found {}", name, found)};
+}
+
+// Not such as a shell's <(command), which has or had a writer.
+bool has_a_name(int pipe) {
+  struct statfs system {};
+  return ::fstatfs(pipe, &system) != 0 || system.f_type != PIPEFS_MAGIC;
+}
+
+// Refuses what cannot give a text before anything waits for it; the file is open without blocking.
+// Yields what had to be read to know.
+Result<std::string> first_bytes(int fd, const std::string& name) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return unusable(name, std::strerror(errno));
+  if (S_ISREG(status.st_mode)) return std::string();
+  if (S_ISDIR(status.st_mode)) return unusable(name, "a directory");
+  if (!S_ISFIFO(status.st_mode)) return unusable(name, "a device");
+  // fifo(7): the input is at its end at once when nobody has the other end open.
+  char byte = 0;
+  const ssize_t n = ::read(fd, &byte, 1);
+  if (n == 0 && has_a_name(fd)) return unusable(name, "a named pipe that nobody writes to");
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return std::string(n > 0 ? 1 : 0, byte);
+}
+
 Result<std::string> read_file(const std::string& name) {
-  std::error_code error;
-  const fs::file_status status = fs::status(name, error);
-  if (!fs::exists(status)) {
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("{}: {}", name, error ? error.message() : "no such file")};
+  const int fd = ::open(name.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (fd < 0) {
+    const int number = errno;
+    return Error{number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+                 fmt::format("{}: cannot open: {}", name, std::strerror(number))};
   }
-  if (fs::is_directory(status)) {
-    return Error{ErrorCode::kInvalidArgument, name + ": want a source file, found a directory"};
-  }
-  std::FILE* stream = std::fopen(name.c_str(), "rb");
+  Result<std::string> start = first_bytes(fd, name);
+  std::FILE* stream = start ? ::fdopen(fd, "rb") : nullptr;
   if (stream == nullptr) {
-    return Error{ErrorCode::kIo, fmt::format("{}: cannot open: {}", name, std::strerror(errno))};
+    ::close(fd);
+    return start ? unusable(name, std::strerror(errno)) : start.error();
   }
-  Result<std::string> text = read_stream(stream, name);
+  Result<std::string> rest = read_stream(stream, name);
   std::fclose(stream);
-  return text;
+  if (!rest) return rest;
+  return *start + *rest;
 }
 
 // "line 3, column 7" of a byte offset.

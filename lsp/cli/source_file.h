@@ -21,8 +21,8 @@ struct SourceFile {
   DocumentSnapshot snapshot;  // shares `text`
 };
 
-// Reads FILE or standard input. Directories, binaries, other encodings than UTF-8 and files over
-// kMaxSourceBytes are refused.
+// Reads FILE or standard input. Refused are directories, devices, named pipes that nobody writes
+// to, binaries, other encodings than UTF-8 and files over kMaxSourceBytes.
 constexpr size_t kMaxSourceBytes = 64 << 20;
 Result<SourceFile> read_source(const SourceChoice& choice);
 

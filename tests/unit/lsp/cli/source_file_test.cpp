@@ -1,8 +1,14 @@
 #include "lsp/cli/source_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <future>
 #include <string>
 
 #include "tests/support/temp_dir.h"
@@ -40,6 +46,11 @@ std::string lines_error(const std::string& text, const char* lines) {
 std::string selected(const std::string& text, const char* lines) {
   const Result<ByteRange> range = parse_lines(lines, source_of(text));
   return range ? text.substr(range->start, range->end - range->start) : range.error().message;
+}
+
+std::string read_error(const std::string& name) {
+  const Result<SourceFile> source = read_source({name, false, ""});
+  return source ? "" : source.error().message;
 }
 
 TEST(ParsePosition, CountsLinesAndBytesFromOne) {
@@ -148,10 +159,50 @@ TEST(ReadSource, SaysThatADirectoryIsNoSourceFile) {
   EXPECT_THAT(source.error().message, HasSubstr("found a directory"));
 }
 
-TEST(ReadSource, EndsAtTheSizeLimitOfAnEndlessDevice) {
-  const Result<SourceFile> source = read_source({"/dev/zero", false, ""});
-  ASSERT_FALSE(source.ok());
-  EXPECT_THAT(source.error().message, HasSubstr("want at most 64 MiB"));
+TEST(ReadSource, EndsAtTheSizeLimit) {
+  const testing::TempDir dir;
+  const std::string name = (dir.path() / "large.py").string();
+  std::ofstream(name) << "x";
+  std::filesystem::resize_file(name, kMaxSourceBytes + 2);
+  EXPECT_THAT(read_error(name), HasSubstr("want at most 64 MiB"));
+}
+
+TEST(ReadSource, SaysThatADeviceIsNoSourceFile) {
+  EXPECT_THAT(read_error("/dev/zero"), HasSubstr("/dev/zero: want a source file, found a device"));
+}
+
+TEST(ReadSource, DoesNotWaitForAPipeThatNobodyWritesTo) {
+  const testing::TempDir dir;
+  const std::string name = (dir.path() / "pipe.py").string();
+  ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
+  EXPECT_THAT(read_error(name), HasSubstr("found a named pipe that nobody writes to"));
+}
+
+TEST(ReadSource, ReadsANamedPipeThatSomebodyWritesTo) {
+  const testing::TempDir dir;
+  const std::string name = (dir.path() / "pipe.py").string();
+  ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
+  const int writer = ::open(name.c_str(), O_RDWR);  // does not wait for a reader
+  auto reading = std::async(std::launch::async, [&] { return read_source({name, false, ""}); });
+  // More than a pipe holds: when this returns, the reader is there.
+  const std::string text(200'000, 'x');
+  EXPECT_EQ(::write(writer, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  ::close(writer);
+  const Result<SourceFile> source = reading.get();
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_TRUE(*source->text == text);
+}
+
+TEST(ReadSource, ReadsAPipeWithoutAName) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], "x = 1", 5), 5);
+  ::close(ends[1]);
+  const std::string name = "/dev/fd/" + std::to_string(ends[0]);
+  const Result<SourceFile> source = read_source({name, false, ""});
+  ::close(ends[0]);
+  ASSERT_TRUE(source.ok()) << source.error().message;
+  EXPECT_EQ(*source->text, "x = 1");
 }
 
 }  // namespace
