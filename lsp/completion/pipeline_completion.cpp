@@ -88,6 +88,10 @@ void PipelineWorker::on(StartEvent event) {
     if (!too_late) answer_empty(event, refusal);
     return;
   }
+  if (holds_private_key(*request.document.text, cursor_of(request), cursor_of(request))) {
+    if (!too_late) answer_empty(event, kPrivateKeyNear);
+    return;
+  }
 
   request.options.max_tokens =
       std::clamp(request.options.max_tokens, 1, std::max(1, engine_->info().context_tokens / 2));

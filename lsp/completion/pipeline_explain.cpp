@@ -22,6 +22,9 @@ void PipelineWorker::on(ExplainEvent event) {
   }
   const size_t end = std::min(request.end, document.text->size());
   const size_t start = std::min(request.start, end);
+  if (holds_private_key(*document.text, start, end)) {
+    return answer_error(event, {ErrorCode::kInvalidArgument, kPrivateKeyNear});
+  }
   const std::string_view code = std::string_view(*document.text).substr(start, end - start);
   if (is_blank(code)) {
     return answer_error(event, {ErrorCode::kInvalidArgument, "the selection holds no code"});

@@ -122,6 +122,7 @@ void PipelineWorker::on(PrewarmEvent event) {
   const DocumentSnapshot& document = event.document;
   if (document.text == nullptr || superseded(event)) return;
   if (looks_secret(document.path) || looks_secret(document.uri)) return;
+  if (holds_private_key(*document.text, event.offset, event.offset)) return;
   const Place place = documents_.read(document, event.offset);
   Result<Prompt> prompt =
       documents_.prompt_ahead(place, prompt_budget(options_.context_tokens, options_.max_tokens));

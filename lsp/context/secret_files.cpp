@@ -23,6 +23,29 @@ constexpr string_view kFolders[] = {"/.ssh/", "/.gnupg/", "/.aws/", "/.kube/"};
 // ".env.local" and "prod.env" hold secrets; these are templates for them, made to be shared.
 constexpr string_view kTemplates[] = {".example", ".sample", ".template", ".dist"};
 
+// RFC 7468, section 2; "PGP PRIVATE KEY BLOCK" of RFC 4880, section 6.2 is alike.
+constexpr string_view kKeyBegin = "-----BEGIN ";
+constexpr string_view kKeyName = "PRIVATE KEY";
+constexpr size_t kMarkerLength = 64;
+// The first line of the key lies within this: old keys have headers before it, and in a string
+// literal there are quotes between the lines.
+constexpr size_t kMaterialReach = 256;
+constexpr size_t kMaterialLength = 32;
+// More bytes than the longest prompt holds on either side of the cursor.
+constexpr size_t kPromptReach = size_t{256} << 10;
+
+// A run of base64 that no word is long enough for.
+bool has_key_material(string_view text) {
+  size_t run = 0;
+  for (const char c : text) {
+    const bool base64 = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '+' || c == '/';
+    run = base64 ? run + 1 : 0;
+    if (run == kMaterialLength) return true;
+  }
+  return false;
+}
+
 template <size_t N>
 bool any(const string_view (&list)[N], auto predicate) {
   return std::any_of(std::begin(list), std::end(list), predicate);
@@ -54,6 +77,21 @@ bool looks_secret(string_view path) {
   return any(kFolders, [&](string_view f) {
     return folder.find(f) != string_view::npos || folder.starts_with(f.substr(1));
   });
+}
+
+bool holds_private_key(string_view text, size_t start, size_t end) {
+  const size_t first = start - std::min(start, kPromptReach);
+  const string_view near = text.substr(first, std::max(start, end) - first + kPromptReach);
+  size_t at = 0;
+  while ((at = near.find(kKeyBegin, at)) != string_view::npos) {
+    at += kKeyBegin.size();
+    const string_view marker = near.substr(at, kMarkerLength);
+    const size_t name = marker.find(kKeyName);
+    if (name == string_view::npos || marker.substr(0, name).find('\n') != string_view::npos)
+      continue;
+    if (has_key_material(near.substr(at + name + kKeyName.size(), kMaterialReach))) return true;
+  }
+  return false;
 }
 
 }  // namespace incipit::lsp

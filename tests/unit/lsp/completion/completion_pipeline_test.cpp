@@ -176,6 +176,26 @@ TEST(CompletionPipeline, AsksAgainWhenTheModelGoesOnWithTheWordBeforeTheBlank) {
   EXPECT_EQ(engine->n_requests(), 2U);
 }
 
+TEST(CompletionPipeline, NeverShowsAPrivateKeyToTheModel) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  CompletionPipeline pipeline(engine);
+  const std::string dashes(5, '-');
+  const std::string key =
+      "# " + dashes + "BEGIN PRIVATE KEY" + dashes + "\n# " + std::string(64, 'A') + "\n";
+  const CompletionRequest request = request_at(key + "x = $0\n", "python", "main.py");
+  EXPECT_THAT(start(pipeline, request).get().why_empty, HasSubstr("private key"));
+  std::promise<ExplainOutcome> explained;
+  ExplainRequest explain;
+  explain.document = request.document;
+  explain.start = key.size();
+  explain.end = key.size() + 3;
+  pipeline.explain(explain, {}, [&](ExplainOutcome outcome) { explained.set_value(outcome); });
+  EXPECT_THAT(explained.get_future().get().error.value().message, HasSubstr("private key"));
+  pipeline.prewarm(request.document, key.size());
+  start(pipeline, request).get();  // the pre-warming before it has been looked at
+  EXPECT_EQ(engine->n_requests(), 0U);
+}
+
 TEST(CompletionPipeline, NeverShowsASecretFileToTheModel) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
   CompletionPipeline pipeline(engine);
