@@ -3,8 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -145,6 +146,24 @@ std::vector<std::pair<std::string, Json>> own_pairs(const Json& given) {
   return own;
 }
 
+// Not std::ifstream: its buffer throws when it reads a directory or a bad disk.
+Result<std::string> read_whole(const std::filesystem::path& path) {
+  const auto failed = [&path](int number) {
+    return Error{
+        number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
+        fmt::format("settings file {}: cannot be read: {}", path.string(), std::strerror(number))};
+  };
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (file == nullptr) return failed(errno);
+  std::string text;
+  char buffer[1 << 12];
+  while (const size_t n = std::fread(buffer, 1, sizeof buffer, file)) text.append(buffer, n);
+  const int number = std::ferror(file) != 0 ? errno : 0;
+  std::fclose(file);
+  if (number != 0) return failed(number);
+  return text;
+}
+
 }  // namespace
 
 std::span<const SettingRow> setting_rows() {
@@ -203,13 +222,9 @@ void SettingsStack::resolve() {
 }
 
 Result<Json> read_settings_file(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return Error{ErrorCode::kNotFound,
-                 fmt::format("settings file {}: cannot be read", path.string())};
-  }
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  Result<Json> parsed = parse_json(std::move(text));
+  Result<std::string> text = read_whole(path);
+  if (!text) return text.error();
+  Result<Json> parsed = parse_json(std::move(text).value());
   if (!parsed) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("settings file {}: {}", path.string(), parsed.error().message)};

@@ -72,6 +72,24 @@ ServerCapabilities offer(const Session& session) {
   return offered;
 }
 
+void show_loading(Session& session) {
+  if (!session.client.work_done_progress) return;
+  session.load_progress.allow();
+  if (session.model.state() != ModelHost::State::kLoading) return;
+  session.load_progress.update(session.model.loading().fraction, session.model.loading().what);
+}
+
+void register_for_changes(Session& session) {
+  if (!session.client.configuration_register) return;
+  const std::string name(method::DidChangeConfiguration::kName);
+  session.connection.request<method::RegisterCapability>(
+      {{Registration{"incipit-configuration", name, {"incipit"}}}}, [](RpcResult<Json> result) {
+        if (const auto* error = std::get_if<RpcError>(&result)) {
+          log::info("settings: the client will not tell of changes: {}", error->message);
+        }
+      });
+}
+
 }  // namespace
 
 RpcResult<InitializeResult> handle_initialize(Session& session, const InitializeParams& params) {
@@ -79,37 +97,28 @@ RpcResult<InitializeResult> handle_initialize(Session& session, const Initialize
   if (params.clientInfo) {
     log::info("client: {} {}", params.clientInfo->name, params.clientInfo->version.value_or(""));
   }
-  session.phase = Session::Phase::kRunning;
   session.encoding = negotiate_encoding(client);
   session.client = features_of(client);
   set_folders(session, params);
   watch_parent(session, params);
-  // Everything that talks to the user waits until the client has its answer.
+  // Everything that talks to the user waits until the client has its answer. Each a task of its
+  // own: a defect in one costs that one, and the model loads all the same.
+  session.post([&session] { session.load_settings_file(); });
   session.post([&session, options = params.initializationOptions] {
-    session.load_settings_file();
     if (options) session.apply_settings(SettingsLayer::kInitialization, *options);
-    session.load_model();
   });
+  session.post([&session] { session.load_model(); });
+  session.phase = Session::Phase::kRunning;
   return InitializeResult{offer(session), {"incipit", INCIPIT_VERSION}};
 }
 
 void on_initialized(Session& session, const Nothing&) {
-  if (session.client.work_done_progress) {
-    session.load_progress.allow();
-    if (session.model.state() == ModelHost::State::kLoading) {
-      session.load_progress.update(session.model.loading().fraction, session.model.loading().what);
-    }
-  }
-  if (session.client.configuration_register) {
-    const std::string name(method::DidChangeConfiguration::kName);
-    session.connection.request<method::RegisterCapability>(
-        {{Registration{"incipit-configuration", name, {"incipit"}}}}, [](RpcResult<Json> result) {
-          if (const auto* error = std::get_if<RpcError>(&result)) {
-            log::info("settings: the client will not tell of changes: {}", error->message);
-          }
-        });
-  }
-  if (session.client.configuration) ask_configuration(session);
+  // Tasks of their own, as in handle_initialize().
+  session.post([&session] { show_loading(session); });
+  session.post([&session] { register_for_changes(session); });
+  session.post([&session] {
+    if (session.client.configuration) ask_configuration(session);
+  });
 }
 
 RpcResult<Nothing> handle_shutdown(Session& session, const Nothing&) {

@@ -110,5 +110,15 @@ TEST(SettingsFlow, TellsOfAFileThatCannotBeRead) {
   EXPECT_THAT(message_of(server), HasSubstr("/nonexistent/settings.json: cannot be read"));
 }
 
+TEST(SettingsFlow, TellsOfADirectoryInPlaceOfAFileAndLoadsTheModel) {
+  const testing::TempDir dir;
+  lsp::ServerOptions options;
+  options.settings_file = dir.path();
+  TestServer server(options);
+  server.client.initialize(Json::object());
+  EXPECT_THAT(message_of(server), HasSubstr("cannot be read: Is a directory"));
+  server.wait_until_ready();
+}
+
 }  // namespace
 }  // namespace incipit::test
