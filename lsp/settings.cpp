@@ -34,7 +34,7 @@ const std::array kRows = {
     SettingRow{
         "excludeFiles",
         "File name patterns (* and ?). Such files get no suggestion and are no context for others; "
-        "files that look like secrets never do.",
+        "files with names of secrets never do, nor text around a private key.",
         &Settings::excluded_files},
     SettingRow{"explain.maxTokens", "Longest explanation, in tokens of the model.",
                IntegerSetting{&Settings::explain_max_tokens, 1, 4096}},
@@ -66,7 +66,7 @@ bool is_group(std::string_view key) {
 std::string found_text(const Json& value) {
   std::string printed = print_json(value);
   if (printed.size() > kMaxShown) printed = to_valid_utf8(printed.substr(0, kMaxShown)) + "…";
-  return value.is_null() ? "null" : fmt::format("{} {}", json_type_name(value), printed);
+  return printed;
 }
 
 // Stores a good value; otherwise says what is wanted.
@@ -82,7 +82,7 @@ struct Store {
   std::optional<std::string> operator()(const IntegerSetting& setting) const {
     const auto number = read_fields<int64_t>(value, "");
     if (!number || *number < setting.min || *number > setting.max) {
-      return fmt::format("an integer from {} to {}", setting.min, setting.max);
+      return fmt::format("an integer {}..{}", setting.min, setting.max);
     }
     settings.*setting.member = static_cast<int32_t>(*number);
     return std::nullopt;

@@ -56,8 +56,8 @@ class SettingsStack {
 
   // Replaces a layer. `given` is an object of keys, nested or dotted, with or without the "incipit"
   // section around it; null empties the layer. Returns texts for the user, one for each wrong value
-  // ("incipit.completion.maxTokens: want an integer from 1 to 1024, found string "many"; stays
-  // 64"). Keys that nobody knows are logged.
+  // ("incipit.completion.maxTokens: want an integer 1..1024, found "many"; stays 64"). The key
+  // comes first and the text is short: editors cut it. Keys that nobody knows are logged.
   std::vector<std::string> set(SettingsLayer layer, const Json& given);
 
  private:

@@ -82,7 +82,9 @@ void Session::on_idle() {
 }
 
 void Session::show_message(MessageType type, const std::string& text) const {
-  connection.notify<method::ShowMessage>({static_cast<int32_t>(type), "incipit: " + text});
+  // A setting's name says already who speaks.
+  const std::string speaker = text.starts_with("incipit.") ? "" : "incipit: ";
+  connection.notify<method::ShowMessage>({static_cast<int32_t>(type), speaker + text});
 }
 
 void Session::apply_settings(SettingsLayer layer, const Json& given) {
