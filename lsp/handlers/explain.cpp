@@ -22,6 +22,11 @@ bool wants_explain(const CodeActionParams& params) {
                      [](const std::string& asked) { return asks_for_kind(asked, kExplainKind); });
 }
 
+// Of blanks alone there is nothing to explain.
+bool holds_code(std::string_view text, size_t start, size_t end) {
+  return text.substr(start, end - start).find_first_not_of(" \t\r\n\f\v") != text.npos;
+}
+
 struct ExplainArguments {
   const Document* document = nullptr;
   size_t start = 0;
@@ -53,8 +58,8 @@ RpcResult<ExplainArguments> read_arguments(const Session& session,
   const size_t other = positions.offset_of(range->end);
   arguments.start = std::min(one, other);
   arguments.end = std::max(one, other);
-  if (arguments.start == arguments.end) {
-    return wrong("params.arguments[1]: want a range that holds text, found an empty one");
+  if (!holds_code(arguments.document->text(), arguments.start, arguments.end)) {
+    return wrong("params.arguments[1]: want a range that holds text, found a blank one");
   }
   return arguments;
 }
@@ -66,9 +71,9 @@ RpcResult<std::vector<Json>> handle_code_actions(Session& session, const CodeAct
   const Document* document = session.documents.find(params.textDocument.uri);
   if (!document || !wants_explain(params)) return actions;
   const PositionMapper positions = document->mapper(session.encoding);
-  if (positions.offset_of(params.range.start) == positions.offset_of(params.range.end)) {
-    return actions;
-  }
+  const size_t one = positions.offset_of(params.range.start);
+  const size_t other = positions.offset_of(params.range.end);
+  if (!holds_code(document->text(), std::min(one, other), std::max(one, other))) return actions;
   const Command command{"Explain selection",
                         std::string(kExplainCommand),
                         {params.textDocument.uri, write_fields(params.range)}};

@@ -118,7 +118,7 @@ TEST_F(Explain, NamesTheArgumentThatIsWrong) {
   EXPECT_EQ(error_of(command({"file:///none", range(0, 0, 1, 0)}))["message"],
             "params.arguments[0]: want an open document, found file:///none");
   EXPECT_EQ(error_of(command({kUri, range(0, 3, 0, 3)}))["message"],
-            "params.arguments[1]: want a range that holds text, found an empty one");
+            "params.arguments[1]: want a range that holds text, found a blank one");
   EXPECT_EQ(error_of(command({kUri, range(0, 3, 0, 3)}))["code"], -32602);
   EXPECT_EQ(error_of({{"command", 5}})["message"], "params.command: want string, found integer 5");
 }
@@ -152,6 +152,18 @@ TEST(ExplainWithoutLiterals, IsOfferedAsACommand) {
       {{"textDocument", {{"uri", kUri}}}, {"range", range(0, 0, 0, 3)}})["result"];
   EXPECT_EQ(offered.at(0)["command"], "incipit.explain");
   EXPECT_FALSE(offered.at(0).contains("kind"));
+}
+
+TEST_F(Explain, IsOfferedForBlankLinesAsLittleAsItWorksThere) {
+  server.open("file:///blank.py", "x\n  \n\ny\n");
+  const Json blank = range(1, 0, 3, 0);
+  const Json offered =
+      client.call("textDocument/codeAction",
+                  {{"textDocument", {{"uri", "file:///blank.py"}}}, {"range", blank}})["result"];
+  EXPECT_EQ(offered, Json::array());
+  const Json reply =
+      client.call("workspace/executeCommand", command(Json::array({"file:///blank.py", blank})));
+  EXPECT_EQ(reply["error"]["code"], -32602);
 }
 
 }  // namespace
