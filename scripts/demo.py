@@ -287,8 +287,7 @@ NEXT_STEPS = """
 Next
   Neovim:      vim.opt.runtimepath:append('{root}/editors/nvim'); require('incipit').setup {{}}
   VS Code:     no extension yet; any generic LSP client can start `{binary} lsp`
-  Llama-3-8B:  not yet: today `--model DIR` takes a Llama checkpoint in GPTQ INT4 layout; fetching
-               and converting Llama-3-8B comes with a later version
+  Llama-3-8B:  bring it as GPTQ INT4: {binary} doctor --model DIR
   Terminal:    {binary} complete FILE --at LINE:COLUMN"""
 
 
