@@ -1,11 +1,16 @@
 #include "lsp/cli/command_line.h"
 
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <sstream>
 #include <string_view>
+#include <utility>
+#include <vector>
 
+#include "engine/tools/engine_bench.h"
 #include "lsp/cli/exit_code.h"
 
 namespace incipit::lsp::cli {
@@ -43,7 +48,7 @@ void add_model_options(CLI::App& app, ModelChoice& model) {
                  "which comes with incipit)")
       ->type_name("NAME|DIR");
   app.add_option("--threads", model.n_threads,
-                 "Threads of the engine (default: one per physical core)")
+                 "Threads of the engine, 0..1024 (default: 0, one per physical core)")
       ->type_name("N")
       ->check(in_range(0, kMaxThreads));
 }
@@ -97,7 +102,8 @@ void define_complete(CLI::App& app, CompleteArguments& out) {
                  "end of the line")
       ->required()
       ->type_name("LINE:COLUMN");
-  app.add_option("--max-tokens", out.max_tokens, "Longest suggestion (default: 64)")
+  app.add_option("--max-tokens", out.max_tokens,
+                 "Longest suggestion in tokens, 1..1024 (default: 64)")
       ->type_name("N")
       ->check(in_range(1, 1024));
   add_model_options(app, out.model);
@@ -120,9 +126,10 @@ void define_explain(CLI::App& app, ExplainArguments& out) {
   app.add_option("--lines", out.lines, "Lines to explain, 1-based, both included; A alone is A:A")
       ->required()
       ->type_name("A:B");
-  app.add_option("--max-tokens", out.max_tokens, "Longest explanation (default: 160)")
+  app.add_option("--max-tokens", out.max_tokens,
+                 "Longest explanation in tokens, 1..4096 (default: 160)")
       ->type_name("N")
-      ->check(in_range(1, 1024));
+      ->check(in_range(1, 4096));
   add_model_options(app, out.model);
   add_json_flag(app, out.format, "Print {\"text\":..,\"timings\":{..}} at the end, no streaming");
   app.footer(
@@ -184,12 +191,31 @@ bool has_command(const CLI::App& app, const std::string& name) {
   return false;
 }
 
-// Whether a command line that cannot be parsed wanted JSON. Not for `lsp`, whose stdout is LSP's.
-Format format_of_errors(int argc, const char* const* argv) {
-  if (std::string_view(argv[1]) == "lsp") return Format::kText;
+// For a command line that cannot be parsed.
+UsageError usage_error(int argc, const char* const* argv, std::string message) {
   const bool json =
       std::any_of(argv + 1, argv + argc, [](std::string_view word) { return word == "--json"; });
-  return json ? Format::kJson : Format::kText;
+  const bool lsp = argc > 1 && std::string_view(argv[1]) == "lsp";
+  return {std::move(message), json ? Format::kJson : Format::kText,
+          lsp ? UsageError::Of::kLsp : UsageError::Of::kOthers};
+}
+
+// What is wrong with the first word, which is a command or an option of `incipit` alone. CLI11
+// would say of an unknown option that the command is missing.
+std::string wrong_first_word(const CLI::App& app, const std::string& word) {
+  if (has_command(app, word) || word == "--help" || word == "-h" || word == "--version") return "";
+  const char* what = word.starts_with('-') ? "option" : "command";
+  return std::string("unknown ") + what + " '" + word +
+         "': want lsp, complete, explain, bench or doctor (`incipit --help` says more)";
+}
+
+// `help` is `--help`, `help COMMAND` is `COMMAND --help`.
+std::vector<const char*> without_help_command(int argc, const char* const* argv) {
+  std::vector<const char*> words(argv, argv + argc);
+  if (argc < 2 || std::string_view(argv[1]) != "help") return words;
+  words.erase(words.begin() + 1);
+  words.push_back("--help");
+  return words;
 }
 
 std::string first_line(const std::string& text) {
@@ -202,7 +228,7 @@ const char* version() {
   return INCIPIT_VERSION;
 }
 
-ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
+ParsedCommandLine parse_command_line(int given_argc, const char* const* given_argv) {
   CLI::App app(
       "incipit: a local code assistant. The language model runs inside this program;\n"
       "no code leaves the machine.",
@@ -233,12 +259,12 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
   app.require_subcommand(1);
 
-  if (argc < 2) return UsageError{"a command is missing\n\n" + app.help(), Format::kText};
-  const Format format = format_of_errors(argc, argv);
-  if (argv[1][0] != '-' && !has_command(app, argv[1])) {
-    return UsageError{std::string("unknown command '") + argv[1] +
-                          "': want lsp, complete, explain, bench or doctor",
-                      format};
+  if (given_argc < 2) return UsageError{"a command is missing\n\n" + app.help()};
+  const std::vector<const char*> words = without_help_command(given_argc, given_argv);
+  const int argc = static_cast<int>(words.size());
+  const char* const* argv = words.data();
+  if (std::string wrong = wrong_first_word(app, argv[1]); !wrong.empty()) {
+    return usage_error(argc, argv, std::move(wrong));
   }
   try {
     app.parse(argc, argv);
@@ -247,8 +273,8 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
     app.exit(success, text, ignored);
     return HelpText{text.str()};
   } catch (const CLI::ParseError& error) {
-    return UsageError{first_line(error.what()) + " (`incipit " + argv[1] + " --help` says more)",
-                      format};
+    return usage_error(argc, argv,
+                       first_line(error.what()) + " (`incipit " + argv[1] + " --help` says more)");
   }
   if (lsp_app->parsed()) return Arguments{lsp};
   if (complete_app->parsed()) return Arguments{complete};

@@ -68,8 +68,10 @@ struct HelpText {
   std::string text;  // for stdout, exit code 0
 };
 struct UsageError {
+  enum class Of { kLsp, kOthers };
   std::string message;  // for stderr, exit code 2
   Format format = Format::kText;
+  Of command = Of::kOthers;  // whose stdout is LSP's, or ours
 };
 
 using ParsedCommandLine = std::variant<Arguments, HelpText, UsageError>;

@@ -1,9 +1,12 @@
 #include "lsp/cli/console.h"
 
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "lsp/cli/json_report.h"
 
@@ -12,15 +15,33 @@ namespace {
 
 constexpr std::chrono::seconds kQuietTime{1};
 
+// A stderr that takes nothing must not cost the result; fmt::print would throw.
+void tell(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 }  // namespace
 
+void hold_standard_streams() {
+  // open() takes the lowest free number. The wrong direction: what uses it fails, as on a closed
+  // one.
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    const int direction = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+    if (::open("/dev/null", direction) < 0) return;
+  }
+}
+
 bool write_result(std::string_view text) {
-  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() &&
-         std::fflush(stdout) == 0;
+  if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) {
+    return true;
+  }
+  note(fmt::format("incipit: cannot write the output: {}", std::strerror(errno)));
+  return false;
 }
 
 void note(std::string_view line) {
-  fmt::print(stderr, "{}\n", line);
+  tell(std::string(line) + "\n");
 }
 
 ExitCode fail(Format format, ExitCode exit, const Error& error) {
@@ -29,20 +50,24 @@ ExitCode fail(Format format, ExitCode exit, const Error& error) {
   return exit;
 }
 
+ExitCode fail_on_stderr(Format format, ExitCode exit, const Error& error) {
+  note(format == Format::kJson ? error_json(exit, error) : "incipit: " + error.message);
+  return exit;
+}
+
 Progress::Progress()
     : quiet_until_(std::chrono::steady_clock::now() + kQuietTime),
       terminal_(isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
-  if (drawn_ && terminal_) fmt::print(stderr, "\r\033[K");
+  if (drawn_ && terminal_) tell("\r\033[K");
 }
 
 void Progress::update(double fraction, const std::string& what) {
   const auto now = std::chrono::steady_clock::now();
   if (now < quiet_until_ || fraction >= 1) return;
   if (terminal_) {
-    fmt::print(stderr, "\r\033[K{} {:.0f} %", what, fraction * 100);
-    std::fflush(stderr);
+    tell(fmt::format("\r\033[K{} {:.0f} %", what, fraction * 100));
   } else {
     note(fmt::format("{} ({:.0f} %)", what, fraction * 100));
     quiet_until_ = now + kQuietTime;

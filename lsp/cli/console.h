@@ -12,14 +12,22 @@
 
 namespace incipit::lsp::cli {
 
-// Writes and flushes. False when stdout does not take it (a closed pipe, a full disk).
+// Standard streams that the caller closed are held by /dev/null, so that no file of ours gets their
+// numbers and then what was meant for people. First thing in main().
+void hold_standard_streams();
+
+// Writes and flushes. When stdout does not take it (closed, a full disk), says so on stderr and
+// returns false.
 bool write_result(std::string_view text);
 
-// One line on stderr.
+// One line on stderr; lost without harm where stderr takes nothing.
 void note(std::string_view line);
 
 // "incipit: MESSAGE" on stderr; with Format::kJson also {"error":{..}} on stdout. Returns `exit`.
 ExitCode fail(Format format, ExitCode exit, const Error& error);
+
+// The same for `lsp`, whose stdout belongs to LSP: one line on stderr, text or JSON.
+ExitCode fail_on_stderr(Format format, ExitCode exit, const Error& error);
 
 // Progress of something that may take long (packing a model on first use). Says nothing in the
 // first second; then redraws one line on a terminal, or writes a plain line a second.

@@ -1,17 +1,14 @@
 #include "engine/base/log.h"
 #include "lsp/cli/commands.h"
 #include "lsp/cli/console.h"
-#include "lsp/cli/json_report.h"
 #include "lsp/cli/model_session.h"
 #include "lsp/server.h"
 
 namespace incipit::lsp::cli {
 namespace {
 
-// stdout belongs to LSP, so the JSON of a failed start goes to stderr as well.
 int fail_start(Format format, ExitCode exit, const Error& error) {
-  note(format == Format::kJson ? error_json(exit, error) : "incipit: " + error.message);
-  return static_cast<int>(exit);
+  return static_cast<int>(fail_on_stderr(format, exit, error));
 }
 
 }  // namespace

@@ -28,8 +28,9 @@ int run(int argc, const char* const* argv) {
     return static_cast<int>(write_result(help->text) ? ExitCode::kOk : ExitCode::kFailure);
   }
   if (const auto* wrong = std::get_if<UsageError>(&parsed)) {
-    return static_cast<int>(
-        fail(wrong->format, ExitCode::kUsage, {ErrorCode::kInvalidArgument, wrong->message}));
+    const Error error{ErrorCode::kInvalidArgument, wrong->message};
+    const auto say = wrong->command == UsageError::Of::kLsp ? fail_on_stderr : fail;
+    return static_cast<int>(say(wrong->format, ExitCode::kUsage, error));
   }
   return std::visit([](const auto& arguments) { return run_command(arguments); },
                     std::get<Arguments>(parsed));

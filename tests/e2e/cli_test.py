@@ -145,13 +145,42 @@ class CliTest(unittest.TestCase):
         self.assertEqual(set(report), {"text", "timings"})
         self.assertEqual(report["text"].strip(), plain.stdout.decode().strip())
 
-    def test_a_full_disk_is_a_failure(self):
+    def shell(self, redirections, *arguments):
+        """Runs incipit from a shell, which can close streams or send them to a full disk."""
+        return subprocess.run(["sh", "-c", f'exec "$@" {redirections}', "sh", BINARY, *arguments],
+                              capture_output=True, stdin=subprocess.DEVNULL, cwd=self.directory,
+                              timeout=PATIENCE, check=False)
+
+    def test_output_that_cannot_be_written_is_a_failure_that_says_so(self):
         name = self.file("mean.py", SOURCE)
-        for command in (["complete", name, "--at", "6:12"], ["explain", name, "--lines", "1:6"]):
-            with self.subTest(command=command[0]), open("/dev/full", "wb") as full:
-                result = subprocess.run([BINARY, *command], stdout=full, stderr=subprocess.PIPE,
-                                        cwd=self.directory, timeout=PATIENCE, check=False)
-                self.assertEqual(result.returncode, FAILURE)
+        complete = ["complete", name, "--at", "6:12"]
+        for command in (["--help"], ["--version"], complete, [*complete, "--json"],
+                        ["explain", name, "--lines", "1:6"], ["doctor"]):
+            with self.subTest(command=command):
+                self.assert_fails(self.shell(">/dev/full", *command), FAILURE,
+                                  "incipit: cannot write the output: No space left on device\n")
+        self.assert_fails(self.shell(">&-", "--version"), FAILURE,
+                          "incipit: cannot write the output: Bad file descriptor\n")
+
+    def test_a_stderr_that_takes_nothing_does_not_cost_the_result(self):
+        arguments = ["complete", self.file("mean.py", SOURCE), "--at", "6:12"]
+        wanted = self.incipit(*arguments).stdout
+        for redirections in ("2>/dev/full", "2>&-", "2>&- <&-"):
+            with self.subTest(redirections=redirections):
+                result = self.shell(redirections, *arguments)
+                self.assertEqual((result.returncode, result.stdout), (OK, wanted))
+
+    def test_a_limit_of_file_size_leaves_the_weights_in_memory(self):
+        cache = self.directory / "cache"
+        script = 'ulimit -f 10000; XDG_CACHE_HOME="$1"; export XDG_CACHE_HOME; shift; exec "$@"'
+        result = subprocess.run(
+            ["sh", "-c", script, "sh", cache, BINARY, "complete", self.file("mean.py", SOURCE),
+             "--at", "6:12"], capture_output=True, cwd=self.directory, timeout=PATIENCE,
+            check=False)
+        self.assertEqual(result.returncode, OK, result.stderr)
+        self.assertIn("total", result.stdout.decode())
+        self.assertIn("File too large", result.stderr.decode())
+        self.assertEqual(list((cache / "incipit").iterdir()), [])
 
     def test_bench_gives_figures_beside_what_the_machine_can_do(self):
         result = self.incipit("bench", "--json", "--prompt-tokens", 32, "--decode-tokens", 8,
@@ -194,6 +223,12 @@ class CliTest(unittest.TestCase):
         result = self.incipit("lsp", "--json", "--log-file", folder)
         self.assertEqual(json.loads(result.stderr)["error"]["exitCode"], FAILURE)
         self.assertEqual(result.stdout, b"")
+
+    def test_the_server_reports_a_wrong_command_line_as_json_on_stderr(self):
+        for wrong in (["--bogus"], ["--threads", "x"]):
+            result = self.incipit("lsp", *wrong, "--json")
+            self.assertEqual((result.returncode, result.stdout), (USAGE, b""))
+            self.assertIn(wrong[0], json.loads(result.stderr)["error"]["message"])
 
     def test_the_server_ends_with_1_when_its_input_ends(self):
         result = self.incipit("lsp", "--log-level", "off")

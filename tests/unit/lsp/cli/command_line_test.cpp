@@ -1,10 +1,13 @@
 #include "lsp/cli/command_line.h"
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
+
+#include "lsp/settings.h"
 
 namespace incipit::lsp::cli {
 namespace {
@@ -89,8 +92,53 @@ TEST(CommandLine, RefusesAnUnknownLogLevel) {
 TEST(CommandLine, ReportsMistakesAsJsonWhenJsonWasAskedFor) {
   EXPECT_EQ(usage_error({"complete", "a.py", "--json"}).format, Format::kJson);
   EXPECT_EQ(usage_error({"complete", "a.py"}).format, Format::kText);
-  // stdout of the server carries LSP only.
-  EXPECT_EQ(usage_error({"lsp", "--json", "--bad"}).format, Format::kText);
+}
+
+TEST(CommandLine, TellsMistakesOfTheServerApartWhoseStdoutCarriesLspOnly) {
+  const UsageError wrong = usage_error({"lsp", "--json", "--bad"});
+  EXPECT_EQ(wrong.format, Format::kJson);
+  EXPECT_EQ(wrong.command, UsageError::Of::kLsp);
+  EXPECT_EQ(usage_error({"complete", "--bad"}).command, UsageError::Of::kOthers);
+}
+
+TEST(CommandLine, NamesAnUnknownOptionInPlaceOfACommand) {
+  EXPECT_THAT(usage_error({"-V"}).message, HasSubstr("unknown option '-V'"));
+  EXPECT_THAT(usage_error({"--json", "doctor"}).message, HasSubstr("unknown option '--json'"));
+}
+
+TEST(CommandLine, HelpIsACommandToo) {
+  EXPECT_EQ(help({"help"}), help({"--help"}));
+  EXPECT_EQ(help({"help", "bench"}), help({"bench", "--help"}));
+  EXPECT_THAT(usage_error({"help", "compleet"}).message, HasSubstr("compleet"));
+}
+
+// The range of an option is said in its help, and is that of the setting of the same name.
+TEST(CommandLine, TakesWhatTheSettingTakes) {
+  const auto limits = [](std::string_view key) {
+    for (const SettingRow& row : setting_rows()) {
+      if (row.key == key) return std::get<IntegerSetting>(row.field);
+    }
+    return IntegerSetting{};
+  };
+  const struct {
+    std::vector<const char*> words;
+    const char* option;
+    IntegerSetting setting;
+  } options[] = {{{"complete", "a", "--at", "1:1"}, "--max-tokens", limits("completion.maxTokens")},
+                 {{"explain", "a", "--lines", "1"}, "--max-tokens", limits("explain.maxTokens")},
+                 {{"doctor"}, "--threads", limits("threads")}};
+  for (const auto& [words, option, setting] : options) {
+    const auto with = [&words = words, &option = option](int32_t value) {
+      const std::string text = std::to_string(value);
+      std::vector<const char*> all = words;
+      all.insert(all.end(), {option, text.c_str()});
+      return std::holds_alternative<Arguments>(parse(all));
+    };
+    EXPECT_TRUE(with(setting.min) && with(setting.max)) << words[0];
+    EXPECT_FALSE(with(setting.min - 1) || with(setting.max + 1)) << words[0];
+    EXPECT_THAT(help({words[0], "--help"}),
+                HasSubstr(fmt::format("{}..{}", setting.min, setting.max)));
+  }
 }
 
 TEST(CommandLine, HelpOfEveryCommandHasAnExampleAndTheExitCodes) {
