@@ -25,9 +25,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int32_t kShortPrompt = 16;
 constexpr int32_t kWindows = 4;           // of the decode figure, the best counts
+constexpr int32_t kDefaultCached = 1500;  // a prompt for a file of ordinary length
 constexpr int32_t kBatch = 8;             // sequences of the batched step
 constexpr int32_t kStepsAfterPrefix = 9;  // decode steps measured at the long context
 constexpr int32_t kMaxRepeats = 20;
+static_assert(kBenchDecodeTokens.low >= kWindows);
 
 int64_t int4_macs_per_token(const ModelConfig& c) {
   const int64_t hidden = c.hidden;
@@ -75,19 +77,37 @@ Result<Loaded> load(const EngineBenchOptions& options, int32_t n_threads,
   return Loaded{std::move(weights), directory.lexically_normal().filename().string()};
 }
 
+Error out_of_range(const char* name, int64_t low, int64_t high, const std::string& why,
+                   int64_t found) {
+  return {ErrorCode::kInvalidArgument,
+          fmt::format("bench: {}: want {}..{}{}, found {}", name, low, high, why, found)};
+}
+
 Result<void> check_range(const char* name, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return {};
-  return Error{ErrorCode::kInvalidArgument,
-               fmt::format("bench: {}: want {}..{}, found {}", name, low, high, value)};
+  return out_of_range(name, low, high, "", value);
+}
+
+Result<void> check_range(const char* name, int64_t value, CountRange range) {
+  return check_range(name, value, range.low, range.high);
+}
+
+// What else must fit in the context beside `value` is `others`.
+Result<void> check_fits(const char* name, int64_t value, CountRange range,
+                        const ModelConfig& config, int64_t others) {
+  const int64_t high = std::min<int64_t>(range.high, config.max_positions - others);
+  if (value <= high) return {};
+  return out_of_range(name, range.low, high,
+                      fmt::format(" (the model's context is {})", config.max_positions), value);
 }
 
 Result<void> check_counts(const EngineBenchOptions& options) {
-  constexpr int32_t kMost = 1 << 20;
-  TRY(check_range("prompt_tokens", options.prompt_tokens, 2, kMost));
-  TRY(check_range("decode_tokens", options.decode_tokens, kWindows, kMost));
-  TRY(check_range("cached_tokens", options.cached_tokens, 0, kMost));
-  TRY(check_range("new_tokens", options.new_tokens, 1, kMost));
-  TRY(check_range("n_threads", options.engine.n_threads, 0, 1024));
+  TRY(check_range("prompt-tokens", options.prompt_tokens, kBenchPromptTokens));
+  TRY(check_range("decode-tokens", options.decode_tokens, kBenchDecodeTokens));
+  TRY(check_range("cached-tokens", options.cached_tokens.value_or(kDefaultCached),
+                  kBenchCachedTokens));
+  TRY(check_range("new-tokens", options.new_tokens, kBenchNewTokens));
+  TRY(check_range("threads", options.engine.n_threads, 0, 1024));
   TRY(check_range("max_batch", options.engine.max_batch, 1, 256));
   return check_range("prefill_chunk", options.engine.prefill_chunk, 1, 4096);
 }
@@ -98,17 +118,21 @@ struct Lengths {
   int32_t n_cached = 0;
 };
 
-// Enough context and pages for the longest run of each figure. The prefix gives way to a short
-// context; a prompt or a generation that the model cannot hold is an error.
+// Enough context and pages for the longest run of each figure. The prefix that nobody asked for
+// gives way to a short context; what the model cannot hold otherwise is an error.
 Result<Lengths> choose_lengths(const EngineBenchOptions& options, const ModelConfig& config) {
   const int32_t after_prefix = options.new_tokens + kStepsAfterPrefix + 1;
   const int32_t decoding = kShortPrompt + options.decode_tokens + 1;
-  TRY(check_range("prompt_tokens", options.prompt_tokens + 1, 2, config.max_positions));
-  TRY(check_range("decode_tokens with its prompt", decoding, 2, config.max_positions));
-  TRY(check_range("new_tokens with the steps after them", after_prefix + 1, 2,
-                  config.max_positions));
+  TRY(check_fits("prompt-tokens", options.prompt_tokens, kBenchPromptTokens, config, 1));
+  TRY(check_fits("decode-tokens", options.decode_tokens, kBenchDecodeTokens, config,
+                 decoding - options.decode_tokens));
+  TRY(check_fits("new-tokens", options.new_tokens, kBenchNewTokens, config,
+                 after_prefix - options.new_tokens + 1));
+  TRY(check_fits("cached-tokens", options.cached_tokens.value_or(1), kBenchCachedTokens, config,
+                 after_prefix));
   Lengths lengths;
-  lengths.n_cached = std::clamp(options.cached_tokens, 1, config.max_positions - after_prefix);
+  lengths.n_cached =
+      options.cached_tokens.value_or(std::min(kDefaultCached, config.max_positions - after_prefix));
   lengths.context_tokens =
       std::min(config.max_positions,
                std::max({options.prompt_tokens + 1, decoding, lengths.n_cached + after_prefix}));
@@ -218,17 +242,20 @@ class Bench {
     return {};
   }
 
-  void add(const std::string& name, double value, const char* unit) {
-    report_.rows.push_back({name, value, unit, std::nullopt, std::nullopt, ""});
+  using Level = EngineBenchRow::Level;
+
+  void add_ratio(const std::string& name, double value) {
+    report_.rows.push_back({name, value, "x", std::nullopt, std::nullopt, "", Level::kDetail});
   }
   // A rate has a highest possible value, a time a lowest.
   void add_rate(const std::string& name, double value, const char* unit, double limit,
-                std::string note) {
-    report_.rows.push_back({name, value, unit, limit, value / limit, std::move(note)});
+                std::string note, Level level = Level::kFigure) {
+    report_.rows.push_back({name, value, unit, limit, value / limit, std::move(note), level});
   }
   void add_time(const std::string& name, double value, const char* unit, double limit,
                 std::string note) {
-    report_.rows.push_back({name, value, unit, limit, limit / value, std::move(note)});
+    report_.rows.push_back(
+        {name, value, unit, limit, limit / value, std::move(note), Level::kFigure});
   }
   void write_prefill_rows();
   void write_rows();
@@ -259,11 +286,12 @@ void Bench::write_prefill_rows() {
   add_rate(fmt::format("prefill, {} tokens", n), static_cast<double>(n) / prefill_s_, "tok/s",
            machine.fma_flops_per_s * static_cast<double>(n) / useful,
            "limit: the multiply-adds of the model at the float FMA peak");
-  add_rate("  useful arithmetic", useful / prefill_s_ / 1e9, "Gop/s", machine.int8_ops_per_s / 1e9,
-           "limit: int8 peak; each multiply-add counted once (two operations)");
-  add_rate("  executed int8 arithmetic", planes / prefill_s_ / 1e9, "Gop/s",
+  add_rate("useful arithmetic", useful / prefill_s_ / 1e9, "Gop/s", machine.int8_ops_per_s / 1e9,
+           "limit: int8 peak; each multiply-add counted once (two operations)", Level::kDetail);
+  add_rate("executed int8 arithmetic", planes / prefill_s_ / 1e9, "Gop/s",
            machine.int8_ops_per_s / 1e9,
-           "limit: int8 peak; projections only, both int8 planes of an activation counted");
+           "limit: int8 peak; projections only, both int8 planes of an activation counted",
+           Level::kDetail);
 }
 
 void Bench::write_rows() {
@@ -284,8 +312,8 @@ void Bench::write_rows() {
   if (together_s_ > 0) {
     add_rate(fmt::format("decode, {} sequences together", n_together_), n_together_ / together_s_,
              "tok/s", n_together_ * read / step_bytes, "limit: the same bytes serve all of them");
-    add(fmt::format("  step of {} sequences / step of one", n_together_), together_s_ / decode_s_,
-        "x");
+    add_ratio(fmt::format("step of {} sequences / step of one", n_together_),
+              together_s_ / decode_s_);
   }
 
   const double long_bytes = step_bytes + kv * (n_cached_ + options_.new_tokens);
@@ -296,7 +324,7 @@ void Bench::write_rows() {
            cached_first_s_ * 1e3, "ms", long_bytes / read * 1e3, note);
   add_time("decode step at that context", cached_step_s_ * 1e3, "ms", long_bytes / read * 1e3,
            note);
-  add("  first token / decode step", cached_first_s_ / cached_step_s_, "x");
+  add_ratio("first token / decode step", cached_first_s_ / cached_step_s_);
 }
 
 }  // namespace

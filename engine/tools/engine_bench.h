@@ -16,14 +16,24 @@
 
 namespace incipit::engine {
 
+// What a count may be, both ends included; the context of the model may allow less.
+struct CountRange {
+  int32_t low = 0;
+  int32_t high = 0;
+};
+inline constexpr CountRange kBenchPromptTokens{2, 131072};
+inline constexpr CountRange kBenchDecodeTokens{4, 65536};
+inline constexpr CountRange kBenchCachedTokens{1, 131072};
+inline constexpr CountRange kBenchNewTokens{1, 4096};
+
 struct EngineBenchOptions {
   EngineOptions engine;   // model, threads, isa, head format, chunk; kv_bytes is not used
   std::string synthetic;  // a shape's name ("llama-3-8b"): random weights, engine.model unused
-  int32_t prompt_tokens = 512;    // of the prefill figure, >= 2
-  int32_t decode_tokens = 64;     // steps of the decode figure, >= 4
-  int32_t cached_tokens = 1500;   // prefix of the cached first token; shortened to the context
-  int32_t new_tokens = 8;         // prompt tokens after that prefix, >= 1
-  double seconds_a_figure = 3;    // each is repeated for about so long, once at least
+  int32_t prompt_tokens = 512;           // of the prefill figure
+  int32_t decode_tokens = 64;            // steps of the decode figure
+  std::optional<int32_t> cached_tokens;  // prefix of the cached first token; none: 1500 if they fit
+  int32_t new_tokens = 8;                // prompt tokens after that prefix
+  double seconds_a_figure = 3;           // each is repeated for about so long, once at least
   int64_t peak_buffer_bytes = 0;  // what the read bandwidth is measured over; 0: beyond the caches
 };
 
@@ -43,6 +53,8 @@ struct EngineBenchRow {
   std::optional<double> limit;
   std::optional<double> fraction;
   std::string note;  // what the limit is made of, in words
+  enum class Level { kFigure, kDetail };
+  Level level = Level::kFigure;  // a detail belongs to the figure above it
 };
 
 struct EngineBenchReport {

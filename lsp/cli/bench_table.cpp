@@ -36,7 +36,9 @@ struct Line {
 Line line_of(const engine::EngineBenchRow& row) {
   constexpr std::string_view kPrefix = "limit: ";  // the column's heading says that
   const size_t skipped = row.note.starts_with(kPrefix) ? kPrefix.size() : 0;
-  Line line{row.name, with_unit(row.value, row.unit), "", "", row.note.substr(skipped)};
+  const bool detail = row.level == engine::EngineBenchRow::Level::kDetail;
+  Line line{(detail ? "  " : "") + row.name, with_unit(row.value, row.unit), "", "",
+            row.note.substr(skipped)};
   if (row.limit) line.limit = with_unit(*row.limit, row.unit);
   if (row.fraction) line.share = fmt::format("{:.0f} %", *row.fraction * 100);
   return line;

@@ -144,21 +144,26 @@ void define_bench(CLI::App& app, BenchArguments& out) {
                  "Random INT4 weights of a known shape instead of a model: llama-3-8b, "
                  "llama-3.1-8b, llama-3.2-1b, llama-3.2-3b, codellama-7b, pocket")
       ->type_name("NAME");
-  const auto count = [&app](const char* name, int32_t& value, const char* what, int low, int high) {
-    app.add_option(name, value, what)
+  const auto count = [&app](const char* name, auto& value, const char* what,
+                            engine::CountRange range, const char* standard) {
+    app.add_option(name, value,
+                   fmt::format("{}, {}..{} (default: {})", what, range.low, range.high, standard))
         ->type_name("N")
-        ->check(in_range(low, high))
-        ->capture_default_str();
+        ->check(in_range(range.low, range.high));
   };
-  count("--prompt-tokens", out.prompt_tokens, "Tokens of the prefill figure", 1, 131072);
-  count("--decode-tokens", out.decode_tokens, "Steps of the decode figure", 1, 65536);
-  count("--cached-tokens", out.cached_tokens, "Cached prefix of the first-token figure", 0, 131072);
-  count("--new-tokens", out.new_tokens, "Tokens after that prefix", 1, 4096);
+  count("--prompt-tokens", out.prompt_tokens, "Tokens of the prefill figure",
+        engine::kBenchPromptTokens, "512");
+  count("--decode-tokens", out.decode_tokens, "Steps of the decode figure",
+        engine::kBenchDecodeTokens, "64");
+  count("--cached-tokens", out.cached_tokens, "Cached prefix of the first-token figure",
+        engine::kBenchCachedTokens, "1500, less where the context is short");
+  count("--new-tokens", out.new_tokens, "Tokens after that prefix", engine::kBenchNewTokens, "8");
   add_json_flag(app, out.format, "Print the figures as JSON");
   app.footer(with_exit_codes(
       "Measures the engine alone. Beside each figure stands what the machine can do, measured in\n"
       "the same run with the same threads: read bandwidth for decoding, arithmetic for prefill.\n"
-      "A model that fits in the processor's caches can exceed 100 % of the read bandwidth.\n\n"
+      "A model that fits in the processor's caches can exceed 100 % of the read bandwidth.\n"
+      "What is asked for must fit in the context of the model.\n\n"
       "Examples:\n"
       "  incipit bench\n"
       "  incipit bench --synthetic llama-3-8b --threads 8\n"));

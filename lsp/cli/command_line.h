@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -47,11 +48,11 @@ struct ExplainArguments {
 
 struct BenchArguments {
   ModelChoice model;
-  std::string synthetic;         // a shape's name; empty: the installed model
-  int32_t prompt_tokens = 512;   // rows of the prefill figure
-  int32_t decode_tokens = 64;    // steps of the decode figure
-  int32_t cached_tokens = 1500;  // prefix of the cached first token
-  int32_t new_tokens = 8;        // tokens after that prefix
+  std::string synthetic;                 // a shape's name; empty: the installed model
+  int32_t prompt_tokens = 512;           // rows of the prefill figure
+  int32_t decode_tokens = 64;            // steps of the decode figure
+  std::optional<int32_t> cached_tokens;  // prefix of the cached first token
+  int32_t new_tokens = 8;                // tokens after that prefix
   Format format = Format::kText;
 };
 

@@ -69,6 +69,7 @@ TEST(EngineBench, FillsEveryRowAndHoldsItAgainstTheMachine) {
   for (const EngineBenchRow& row : report->rows) {
     EXPECT_GT(row.value, 0) << row.name;
     EXPECT_FALSE(row.unit.empty()) << row.name;
+    EXPECT_FALSE(row.name.starts_with(' ')) << row.name;
     EXPECT_EQ(row.limit.has_value(), row.fraction.has_value()) << row.name;
     if (row.fraction) {
       EXPECT_GT(*row.fraction, 0) << row.name;
@@ -87,10 +88,20 @@ TEST(EngineBench, NamesTheCountThatTheModelCannotHold) {
   options.prompt_tokens = 5000;
   const auto report = run_engine_bench(options);
   ASSERT_FALSE(report.ok());
-  EXPECT_THAT(report.error().message, HasSubstr("prompt_tokens"));
-  EXPECT_THAT(report.error().message, HasSubstr("2048"));
+  EXPECT_EQ(report.error().message,
+            "bench: prompt-tokens: want 2..2047 (the model's context is 2048), found 5000");
   options.prompt_tokens = 0;
   EXPECT_FALSE(run_engine_bench(options).ok());
+}
+
+TEST(EngineBench, ShortensNoPrefixThatWasAskedFor) {
+  EngineBenchOptions options;
+  options.synthetic = "pocket";
+  options.cached_tokens = 3000;
+  const auto report = run_engine_bench(options);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().message,
+            "bench: cached-tokens: want 1..2030 (the model's context is 2048), found 3000");
 }
 
 TEST(EngineBench, NamesAnUnknownShape) {

@@ -42,6 +42,12 @@ TEST(BenchTable, LeavesLimitAndShareEmptyWhereThereIsNone) {
   EXPECT_THAT(table, HasSubstr("ratio     1.80 x\n"));
 }
 
+TEST(BenchTable, IndentsADetailBelowItsFigure) {
+  engine::EngineBenchRow detail{"ratio", 1.8, "x", {}, {}, ""};
+  detail.level = engine::EngineBenchRow::Level::kDetail;
+  EXPECT_THAT(bench_table(report_with({detail})), HasSubstr("\n  ratio"));
+}
+
 TEST(BenchTable, FitsInAHundredColumnsHoweverLongTheNotesAre) {
   const std::string note =
       "the multiply-adds of the model at the float peak, each counted once, attention left out, "
