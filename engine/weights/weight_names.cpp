@@ -2,10 +2,15 @@
 
 #include <fmt/core.h>
 
+#include <charconv>
+#include <limits>
+#include <system_error>
 #include <utility>
 
 namespace incipit::engine {
 namespace {
+
+constexpr std::string_view kLayerPrefix = "model.layers.";
 
 struct LayerRow {
   WeightRole role;
@@ -66,7 +71,7 @@ std::vector<WeightSection> weight_sections(const ModelConfig& config, HeadFormat
     for (const LayerRow& row : rows) {
       std::vector<WeightPart> parts = row.parts;
       for (WeightPart& part : parts) {
-        part.tensor = fmt::format("model.layers.{}.{}", layer, part.tensor);
+        part.tensor = fmt::format("{}{}.{}", kLayerPrefix, layer, part.tensor);
       }
       sections.push_back(make_section(row.role, row.kind, layer,
                                       fmt::format("layers.{}.{}", layer, row.name), row.cols,
@@ -84,6 +89,16 @@ std::vector<WeightSection> weight_sections(const ModelConfig& config, HeadFormat
   sections.push_back(make_section(WeightRole::kEmbedding, WeightKind::kHalf, -1, "embedding",
                                   config.hidden, {{kEmbeddingTensor, config.vocab}}));
   return sections;
+}
+
+std::optional<int64_t> layer_of(std::string_view tensor) {
+  if (!tensor.starts_with(kLayerPrefix)) return std::nullopt;
+  tensor.remove_prefix(kLayerPrefix.size());
+  int64_t layer = 0;
+  const auto [end, error] = std::from_chars(tensor.data(), tensor.data() + tensor.size(), layer);
+  const bool number = end != tensor.data() && end != tensor.data() + tensor.size() && *end == '.';
+  if (!number) return std::nullopt;
+  return error == std::errc() ? layer : std::numeric_limits<int64_t>::max();
 }
 
 }  // namespace incipit::engine

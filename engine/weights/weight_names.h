@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/config/engine_options.h"
@@ -49,5 +51,8 @@ struct WeightSection {
 // In the order in which a step reads them, the embedding last. No head section when the head is the
 // fp16 embedding itself (tied).
 std::vector<WeightSection> weight_sections(const ModelConfig& config, HeadFormat head_format);
+
+// 3 for "model.layers.3.input_layernorm.weight", known or not; nothing for what is of no layer.
+std::optional<int64_t> layer_of(std::string_view tensor);
 
 }  // namespace incipit::engine

@@ -1,6 +1,9 @@
 #include "engine/weights/weight_source.h"
 
+#include <fmt/core.h>
+
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "engine/base/log.h"
@@ -21,11 +24,28 @@ std::span<T> as_span_of(std::span<std::byte> bytes) {
   return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
 }
 
+// Tensors that nobody asks for are left alone (older exporters store rotary tables), but not whole
+// layers: the model would be another one.
+Result<void> check_layers(const Checkpoint& checkpoint, const ModelConfig& config) {
+  for (const TensorFile& file : checkpoint.files()) {
+    for (const Tensor& tensor : file.tensors()) {
+      const std::optional<int64_t> layer = layer_of(tensor.name);
+      if (!layer || *layer < config.n_layers) continue;
+      return Error{ErrorCode::kCorrupt,
+                   fmt::format("{}: {}: want layers 0..{} (config.json: num_hidden_layers is {}), "
+                               "found one more",
+                               file.where(), tensor.name, config.n_layers - 1, config.n_layers)};
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<WeightSource> WeightSource::plan(const Checkpoint& checkpoint, const ModelConfig& config,
                                         const GptqConfig& gptq, HeadFormat head_format) {
   WeightSource source(checkpoint);
+  TRY(check_layers(checkpoint, config));
   for (WeightSection& section : weight_sections(config, head_format)) {
     TRY(source.add(std::move(section), gptq));
   }

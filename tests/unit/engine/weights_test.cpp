@@ -311,6 +311,29 @@ TEST(LoadWeights, NamesFileTensorWantedAndFoundForABrokenCheckpoint) {
   }
 }
 
+TEST(LoadWeights, RefusesMoreLayersThanTheConfigurationSays) {
+  TinyCheckpoint tiny = make_tiny_checkpoint();
+  tiny.config["num_hidden_layers"] = 1;
+  const Place place(tiny);
+  const auto weights = place.load();
+  ASSERT_FALSE(weights.ok());
+  EXPECT_EQ(weights.error().code, ErrorCode::kCorrupt);
+  for (const char* part : {"model.safetensors: model.layers.1.", "want layers 0..0",
+                           "config.json: num_hidden_layers is 1"}) {
+    EXPECT_THAT(weights.error().message, HasSubstr(part));
+  }
+}
+
+TEST(LoadWeights, LeavesTensorsAloneThatNobodyAsksFor) {
+  TinyCheckpoint tiny = make_tiny_checkpoint();
+  for (const char* name : {"model.layers.1.self_attn.rotary_emb.inv_freq", "model.layers.x", "y"}) {
+    tiny.tensors.push_back({name, "F32", {1}, std::string(4, '\0')});
+  }
+  const Place place(tiny);
+  const auto weights = place.load();
+  EXPECT_TRUE(weights.ok()) << weights.error().message;
+}
+
 TEST(LoadWeights, RefusesABfloatThatFp16CannotHold) {
   TinyOptions options;
   options.embedding_dtype = "BF16";
