@@ -2,14 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <random>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -40,6 +43,15 @@ bool lock_is_free(const fs::path& path) {
   return free;
 }
 
+// The process that made the file is gone. Of a process on another machine that is a guess; its lock
+// is asked first.
+bool writer_is_dead(std::string_view after_infix) {
+  pid_t writer = 0;
+  const auto [end, error] =
+      std::from_chars(after_infix.data(), after_infix.data() + after_infix.size(), writer);
+  return error == std::errc() && writer > 0 && ::kill(writer, 0) != 0 && errno == ESRCH;
+}
+
 void sync_directory(const fs::path& directory) {
   const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;  // the file itself is synced; at worst a crash now costs a repack
@@ -50,16 +62,18 @@ void sync_directory(const fs::path& directory) {
 }  // namespace
 
 void remove_stale_temporaries(const fs::path& path) {
-  // A writer locks its file right after creating it; the age covers that moment.
+  // A living writer locks its file right after creating it; the age covers that moment.
   constexpr auto kOld = std::chrono::minutes(10);
   const std::string prefix = path.filename().string() + kTemporaryInfix;
   std::error_code failure;
   for (fs::directory_iterator it(path.parent_path(), failure), end; !failure && it != end;
        it.increment(failure)) {
-    if (it->path().filename().string().rfind(prefix, 0) != 0) continue;
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(prefix)) continue;
     std::error_code ignored;
     const auto written = fs::last_write_time(it->path(), ignored);
-    if (ignored || fs::file_time_type::clock::now() - written < kOld) continue;
+    const bool old = !ignored && fs::file_time_type::clock::now() - written >= kOld;
+    if (!old && !writer_is_dead(std::string_view(name).substr(prefix.size()))) continue;
     if (lock_is_free(it->path())) fs::remove(it->path(), ignored);
   }
 }

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -268,23 +269,34 @@ TEST(PackedWriter, RemovesOldTemporariesOfItsFileAlone) {
     write_file(dir / name, "x");
     fs::last_write_time(dir / name, old);
   }
-  write_file(dir / "m.weights.tmp.2.bb", "just begun");
+  const std::string just_begun = "m.weights.tmp." + std::to_string(::getpid()) + ".bb";
+  write_file(dir / just_begun, "its writer has no lock yet");
   // A writer that is slow, not dead: its lock protects it.
   auto living = PackedWriter::create(dir / "m.weights", 10);
   ASSERT_TRUE(living.ok());
   for (const auto& entry : fs::directory_iterator(dir.path())) {
     const std::string pid = "tmp." + std::to_string(::getpid());
-    if (entry.path().string().find(pid) != std::string::npos) {
-      fs::last_write_time(entry.path(), old);
-    }
+    const bool ours = entry.path().string().find(pid) != std::string::npos;
+    if (ours && entry.path().filename() != just_begun) fs::last_write_time(entry.path(), old);
   }
   remove_stale_temporaries(dir / "m.weights");
   EXPECT_FALSE(fs::exists(dir / "m.weights.tmp.1.aa"));
   EXPECT_TRUE(fs::exists(dir / "n.weights.tmp.1.aa"));
   EXPECT_TRUE(fs::exists(dir / "m.weights.other"));
-  EXPECT_TRUE(fs::exists(dir / "m.weights.tmp.2.bb"));
+  EXPECT_TRUE(fs::exists(dir / just_begun));
   EXPECT_TRUE(living->publish().ok());
   EXPECT_TRUE(fs::exists(dir / "m.weights"));
+}
+
+TEST(PackedWriter, RemovesAtOnceWhatADeadWriterLeft) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const TempDir dir;
+  const fs::path left = dir / ("m.weights.tmp." + std::to_string(child) + ".aa");
+  write_file(left, "");
+  remove_stale_temporaries(dir / "m.weights");
+  EXPECT_FALSE(fs::exists(left));
 }
 
 TEST(PackedFile, SeveralWritersAtOnceLeaveOneWholeFile) {
