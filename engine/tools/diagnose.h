@@ -1,6 +1,6 @@
 // diagnose(): what this machine and this model offer, and what to do about each problem. Called by
 // `incipit doctor` on the main thread; it reads every byte of the model's files and of the packed
-// weights, so it takes as long as the disk needs. Changes nothing.
+// weights, so it takes as long as the disk needs. Leaves everything as it was.
 #pragma once
 
 #include <cstdint>

@@ -2,6 +2,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <map>
 #include <set>
 #include <system_error>
@@ -81,17 +84,27 @@ fs::path existing_parent(fs::path path) {
   return path.empty() ? fs::path(".") : path;
 }
 
+// Why nothing can be made in `directory`, tried out: permissions alone do not tell, least of all
+// root. Empty when something can.
+std::string why_not_writable(const fs::path& directory) {
+  std::string probe = (directory / ".incipit-doctor.XXXXXX").string();
+  if (::mkdtemp(probe.data()) == nullptr) return std::strerror(errno);
+  ::rmdir(probe.c_str());
+  return "";
+}
+
 Finding diagnose_missing_cache(const fs::path& path, int64_t weight_bytes) {
-  const fs::path parent = existing_parent(path.parent_path());
+  const fs::path wanted = path.parent_path();
+  const fs::path parent = existing_parent(wanted);
   struct statvfs disk {};
-  const bool known = ::statvfs(parent.c_str(), &disk) == 0;
+  // A file system in memory without a limit counts no blocks.
+  const bool known = ::statvfs(parent.c_str(), &disk) == 0 && disk.f_blocks > 0;
   const auto free = static_cast<int64_t>(disk.f_bavail) * static_cast<int64_t>(disk.f_frsize);
-  std::error_code ignored;
-  if (!fs::is_directory(parent, ignored) || ::access(parent.c_str(), W_OK) != 0) {
+  if (const std::string why = why_not_writable(parent); !why.empty()) {
     return {
         Severity::kProblem, "packed weights",
-        fmt::format("{}: want a directory that can be written, found none there",
-                    path.parent_path().string()),
+        fmt::format("{}: cannot {}: {}", wanted.string(),
+                    parent == wanted ? "make a file there" : "make the directory", why),
         "set the cache directory to one that can be written; until then every start packs again"};
   }
   if (known && free < weight_bytes) {
@@ -181,8 +194,9 @@ void diagnose_packed(const fs::path& dir, const ModelConfig& config, int64_t wei
                      const EngineOptions& options, std::vector<Finding>& findings) {
   const auto path = packed_path(dir, {options.head_format, options.cache_dir});
   if (!path.ok()) {
-    findings.push_back({Severity::kProblem, "packed weights", path.error().message,
-                        "set HOME or XDG_CACHE_HOME; until then every start packs again"});
+    findings.push_back({Severity::kNote, "packed weights", path.error().message,
+                        "set HOME or XDG_CACHE_HOME; until then every start packs again, and keeps "
+                        "the weights in memory"});
     return;
   }
   const auto size = check_packed(*path, dir, config, options.head_format);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -106,7 +107,31 @@ TEST(Diagnose, SaysWhenTheCacheCannotBeWritten) {
   const auto problems = place.problems();
   ASSERT_EQ(problems.size(), 1U);
   EXPECT_EQ(problems[0].area, "packed weights");
+  EXPECT_THAT(problems[0].found, HasSubstr("cache: cannot make a file there: Not a directory"));
   EXPECT_FALSE(problems[0].advice.empty());
+}
+
+TEST(Diagnose, SaysWhenTheCacheDirectoryCannotBeMade) {
+  Place place;
+  place.options.engine.cache_dir = "/proc/incipit";
+  const auto problems = place.problems();
+  ASSERT_EQ(problems.size(), 1U);
+  EXPECT_THAT(problems[0].found, HasSubstr("/proc/incipit: cannot make the directory: "));
+}
+
+TEST(Diagnose, NotesThatThereIsNoCacheDirectory) {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  const char* home = std::getenv("HOME");
+  const std::string kept_cache = cache == nullptr ? "" : cache;
+  const std::string kept_home = home == nullptr ? "" : home;
+  ::unsetenv("XDG_CACHE_HOME");
+  ::unsetenv("HOME");
+  Place place;
+  place.options.engine.cache_dir.clear();
+  const auto findings = diagnose(place.options);
+  EXPECT_EQ(first_of(findings, "packed weights")->severity, Severity::kNote);
+  if (cache != nullptr) ::setenv("XDG_CACHE_HOME", kept_cache.c_str(), 1);
+  if (home != nullptr) ::setenv("HOME", kept_home.c_str(), 1);
 }
 
 TEST(Diagnose, ComparesFilesWithTheirListedChecksums) {
