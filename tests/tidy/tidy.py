@@ -247,27 +247,67 @@ def write_tree(tree, folder):
             file.write(text)
 
 
+def chains_of_includers(headers, code):
+    """The headers in few lists, each header included, directly or not, by the one after it."""
+    direct = {path: [name for _, name, quoted in includes(text) if quoted and name in code] for path, text in code.items()}
+
+    def included_by(path):
+        seen, left = set(), [path]
+        while left:
+            new = [name for name in direct[left.pop()] if name not in seen]
+            seen.update(new)
+            left += new
+        return [name for name in headers if name in seen and name != path]
+
+    before = {path: included_by(path) for path in headers}
+    after = {}  # a header's place in a chain: the one that follows it
+
+    def takes_one(path, refused):  # augmenting paths: a largest matching gives the fewest chains
+        for name in before[path]:
+            if name not in refused:
+                refused.add(name)
+                if name not in after or takes_one(after[name], refused):
+                    after[name] = path
+                    return True
+        return False
+
+    for path in headers:
+        takes_one(path, set())
+    for path in headers:
+        if path not in after.values():
+            chain = [path]
+            while chain[-1] in after:
+                chain.append(after[chain[-1]])
+            yield chain
+
+
 @rule
 def headers_compile_alone(tree, compiler='g++', flags=()):
-    """Headers without a .cpp of their own; the others are proven by own_header_first."""
-    headers = [path for path, text in code_of(tree, PRODUCT).items() if path.endswith('.h')
-               and path[:-2] + '.cpp' not in tree and not path.startswith('kernels/cuda/') and only_includer(text) is None]
+    """Headers that no .cpp includes first; own_header_first and the build prove the others."""
+    code = code_of(tree, PRODUCT)
+    proven = {first[1] for first in (next(includes(text), None) for path, text in code.items() if path.endswith('.cpp')) if first}
+    headers = [path for path, text in code.items() if path.endswith('.h') and path not in proven
+               and not path.startswith('kernels/cuda/') and only_includer(text) is None]
+    for_isa = [path for path in headers if path.startswith('kernels/cpu/')]
+    others = [path for path in headers if path not in for_isa]
+    # What a header includes can come before it without giving it anything, so a chain is compiled at once.
+    chains = [*chains_of_includers(for_isa, code), *chains_of_includers(others, code)]
     with tempfile.TemporaryDirectory() as folder:
-        write_tree(code_of(tree, PRODUCT), folder)
+        write_tree(code, folder)
 
-        def compile_alone(path):
+        def compile_chain(chain):
             # As kernels/CMakeLists.txt compiles what includes them.
-            isa = ['-mavx2', '-mfma', '-mf16c', '-DKERNELS_ISA=avx2', '-DKERNELS_ISA_AVX2']
-            isa = isa if path.startswith('kernels/cpu/') else []
-            command = [compiler, '-std=c++20', '-fsyntax-only', '-I', '.', *isa, *flags, '-x', 'c++', path]
-            return path, subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            isa = ['-mavx2', '-mfma', '-mf16c', '-DKERNELS_ISA=avx2', '-DKERNELS_ISA_AVX2'] if chain[0] in for_isa else []
+            included = [word for path in chain for word in ('-include', path)]
+            command = [compiler, '-std=c++20', '-fsyntax-only', '-I', '.', *isa, *flags, *included, '-x', 'c++', os.devnull]
+            return chain, subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            for path, done in pool.map(compile_alone, headers):
+            for chain, done in pool.map(compile_chain, chains):
                 if done.returncode != 0:
-                    where = re.search(r'^[^\n:]*:(\d+):\d+: (?:fatal )?error: ([^\n]*)', done.stderr, re.MULTILINE)
-                    line, what = (int(where.group(1)), where.group(2)) if where else (1, done.stderr.strip()[:300])
-                    yield path, line, f'does not compile alone: {what}'
+                    where = re.search(r'^(?:\./)?([^\n:]*):(\d+):\d+: (?:fatal )?error: ([^\n]*)', done.stderr, re.MULTILINE)
+                    path, line, what = where.groups() if where else (chain[-1], 1, done.stderr.strip()[:300])
+                    yield path, int(line), f'does not compile alone: {what}'
 
 
 @rule
