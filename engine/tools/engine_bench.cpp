@@ -83,13 +83,13 @@ Error out_of_range(const char* name, int64_t low, int64_t high, const std::strin
           fmt::format("bench: {}: want {}..{}{}, found {}", name, low, high, why, found)};
 }
 
-Result<void> check_range(const char* name, int64_t value, int64_t low, int64_t high) {
+Result<void> check_setting(const char* name, int64_t value, int64_t low, int64_t high) {
   if (value >= low && value <= high) return {};
   return out_of_range(name, low, high, "", value);
 }
 
-Result<void> check_range(const char* name, int64_t value, CountRange range) {
-  return check_range(name, value, range.low, range.high);
+Result<void> check_setting(const char* name, int64_t value, CountRange range) {
+  return check_setting(name, value, range.low, range.high);
 }
 
 // What else must fit in the context beside `value` is `others`.
@@ -102,14 +102,14 @@ Result<void> check_fits(const char* name, int64_t value, CountRange range,
 }
 
 Result<void> check_counts(const EngineBenchOptions& options) {
-  TRY(check_range("prompt-tokens", options.prompt_tokens, kBenchPromptTokens));
-  TRY(check_range("decode-tokens", options.decode_tokens, kBenchDecodeTokens));
-  TRY(check_range("cached-tokens", options.cached_tokens.value_or(kDefaultCached),
-                  kBenchCachedTokens));
-  TRY(check_range("new-tokens", options.new_tokens, kBenchNewTokens));
-  TRY(check_range("threads", options.engine.n_threads, 0, 1024));
-  TRY(check_range("max_batch", options.engine.max_batch, 1, 256));
-  return check_range("prefill_chunk", options.engine.prefill_chunk, 1, 4096);
+  TRY(check_setting("prompt-tokens", options.prompt_tokens, kBenchPromptTokens));
+  TRY(check_setting("decode-tokens", options.decode_tokens, kBenchDecodeTokens));
+  TRY(check_setting("cached-tokens", options.cached_tokens.value_or(kDefaultCached),
+                    kBenchCachedTokens));
+  TRY(check_setting("new-tokens", options.new_tokens, kBenchNewTokens));
+  TRY(check_setting("threads", options.engine.n_threads, 0, 1024));
+  TRY(check_setting("max_batch", options.engine.max_batch, 1, 256));
+  return check_setting("prefill_chunk", options.engine.prefill_chunk, 1, 4096);
 }
 
 struct Lengths {

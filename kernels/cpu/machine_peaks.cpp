@@ -22,7 +22,7 @@ constexpr int64_t kBlockBytes = 1 << 20;
 constexpr int64_t kMinBufferBytes = int64_t{1} << 30;
 constexpr int64_t kSmallestBufferBytes = int64_t{64} << 20;
 
-const PeakKernels& kernels_for(Isa isa) {
+const PeakKernels& peak_kernels_for(Isa isa) {
   switch (isa) {
     case Isa::kAvx512:
       return avx512::kPeakKernels;
@@ -86,7 +86,7 @@ MachineProbe::MachineProbe(Isa isa, ThreadPool& pool, const PeakOptions& options
 }
 
 double MachineProbe::measure_read() {
-  const auto read = kernels_for(peaks_.isa).read;
+  const auto read = peak_kernels_for(peaks_.isa).read;
   double best = 0;
   const Clock::time_point start = Clock::now();
   do {
@@ -117,7 +117,7 @@ double MachineProbe::measure_ops(void (*loop)(int64_t iterations), int64_t ops_p
 }
 
 const MachinePeaks& MachineProbe::measure() {
-  const PeakKernels& kernels = kernels_for(peaks_.isa);
+  const PeakKernels& kernels = peak_kernels_for(peaks_.isa);
   if (buffer_ != nullptr) {
     peaks_.read_bytes_per_s = std::max(peaks_.read_bytes_per_s, measure_read());
   }

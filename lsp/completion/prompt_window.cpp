@@ -22,7 +22,7 @@ bool only_blanks_and_closers(std::string_view text) {
 void PromptWindow::follow(const Text& text) {
   if (text_ == text) return;
   if (text_ != nullptr) {
-    const TextEdit edit = difference(*text_, *text);
+    const TextDifference edit = difference(*text_, *text);
     const auto moved = [&](size_t offset) { return offset - edit.old_end + edit.new_end; };
     anchors_.remove_if([&](const PromptAnchor& anchor) {
       return edit.start < anchor.start && edit.old_end > anchor.start;

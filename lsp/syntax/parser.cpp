@@ -50,7 +50,7 @@ TSTree* run(TSParser* parser, const TSTree* base, const std::string& text, Limit
 }
 
 // A copy of the tree, told where the text changed. Owned by the caller.
-TSTree* edited_copy(const SyntaxTree& tree, std::string_view text, const TextEdit& edit) {
+TSTree* edited_copy(const SyntaxTree& tree, std::string_view text, const TextDifference& edit) {
   TSTree* copy = ts_tree_copy(tree.raw());
   TSInputEdit change{};
   change.start_byte = static_cast<uint32_t>(edit.start);
@@ -65,7 +65,7 @@ TSTree* edited_copy(const SyntaxTree& tree, std::string_view text, const TextEdi
 
 }  // namespace
 
-TextEdit difference(std::string_view before, std::string_view after) {
+TextDifference difference(std::string_view before, std::string_view after) {
   const size_t shorter = std::min(before.size(), after.size());
   size_t prefix = static_cast<size_t>(
       std::mismatch(before.begin(), before.begin() + static_cast<ptrdiff_t>(shorter), after.begin())
@@ -128,7 +128,7 @@ Tree DocumentParser::parse(const Text& text, Clock::time_point deadline,
   if (pending_ != nullptr && !resume(deadline, cancel)) return nullptr;
   if (last_ != nullptr) {
     if (last_->text() == text) return last_;
-    const TextEdit edit = difference(*last_->text(), *text);
+    const TextDifference edit = difference(*last_->text(), *text);
     if (edit.empty()) return last_;
     pending_base_ = edited_copy(*last_, *text, edit);
   }
@@ -141,7 +141,7 @@ bool DocumentParser::advance(Clock::time_point deadline) {
 }
 
 Tree reparse(const SyntaxTree& base, Text text, DocumentParser::Clock::time_point deadline) {
-  const TextEdit edit = difference(*base.text(), *text);
+  const TextDifference edit = difference(*base.text(), *text);
   const std::unique_ptr<TSParser, decltype(&ts_parser_delete)> parser(ts_parser_new(),
                                                                       ts_parser_delete);
   if (!ts_parser_set_language(parser.get(), base.language().grammar())) return nullptr;

@@ -23,14 +23,14 @@ using Text = std::shared_ptr<const std::string>;
 
 // One contiguous replacement: before[start, old_end) became after[start, new_end). Never cuts a
 // UTF-8 sequence.
-struct TextEdit {
+struct TextDifference {
   size_t start = 0;
   size_t old_end = 0;
   size_t new_end = 0;
 
   bool empty() const { return old_end == start && new_end == start; }
 };
-TextEdit difference(std::string_view before, std::string_view after);
+TextDifference difference(std::string_view before, std::string_view after);
 
 class SyntaxTree {
  public:

@@ -31,7 +31,7 @@ const char* const kCode =
 
 // The packed weights are made once for all tests.
 const std::filesystem::path& cache_dir() {
-  static const testing::TempDir dir;
+  static const test::TempDir dir;
   return dir.path();
 }
 

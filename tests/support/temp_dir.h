@@ -9,7 +9,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace incipit::testing {
+namespace incipit::test {
 
 class TempDir {
  public:
@@ -42,4 +42,4 @@ inline std::string read_file(const std::filesystem::path& path) {
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-}  // namespace incipit::testing
+}  // namespace incipit::test

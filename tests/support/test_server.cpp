@@ -54,6 +54,10 @@ Json position(uint32_t line, uint32_t character) {
   return {{"line", line}, {"character", character}};
 }
 
+Json params(const std::string& uri, uint32_t line, uint32_t character) {
+  return {{"textDocument", {{"uri", uri}}}, {"position", position(line, character)}};
+}
+
 Json range(uint32_t line, uint32_t from, uint32_t end_line, uint32_t to) {
   return {{"start", position(line, from)}, {"end", position(end_line, to)}};
 }

@@ -43,6 +43,11 @@ class TestServer {
   std::thread thread_;
 };
 
+// The document that a test opens, and what asks for a completion in it.
+inline constexpr const char* kUri = "file:///work/a.py";
+inline constexpr const char* kInline = "textDocument/inlineCompletion";
+Json params(const std::string& uri = kUri, uint32_t line = 0, uint32_t character = 0);
+
 Json position(uint32_t line, uint32_t character);
 Json range(uint32_t line, uint32_t from, uint32_t end_line, uint32_t to);
 

@@ -12,7 +12,7 @@
 #include "kernels/common/check.h"
 #include "tests/support/temp_dir.h"
 
-namespace incipit::testing {
+namespace incipit::test {
 namespace {
 
 using nlohmann::json;
@@ -347,4 +347,4 @@ void write_tiny_checkpoint(const std::filesystem::path& dir, const TinyOptions& 
   make_tiny_checkpoint(options).write(dir);
 }
 
-}  // namespace incipit::testing
+}  // namespace incipit::test

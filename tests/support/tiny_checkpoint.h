@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace incipit::testing {
+namespace incipit::test {
 
 struct RawTensor {
   std::string name;
@@ -62,4 +62,4 @@ struct TinyCheckpoint {
 TinyCheckpoint make_tiny_checkpoint(const TinyOptions& options = {});
 void write_tiny_checkpoint(const std::filesystem::path& dir, const TinyOptions& options = {});
 
-}  // namespace incipit::testing
+}  // namespace incipit::test

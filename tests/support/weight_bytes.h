@@ -1,13 +1,25 @@
-// Everything the engine reads of a model's weights, as bytes: two models are equal when these are.
+// A tensor's elements, and everything the engine reads of a model's weights, as bytes: two models
+// are equal when these are.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <span>
 #include <string>
 
 #include "engine/weights/weights.h"
 #include "kernels/quant/int8_codec.h"
 
-namespace incipit::testing {
+namespace incipit::test {
+
+// Element i of a tensor of Ts.
+template <class T>
+T read_at(std::span<const std::byte> bytes, int64_t i) {
+  T value;
+  std::memcpy(&value, bytes.data() + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
 
 inline void append_bytes(std::string& out, const void* data, int64_t bytes) {
   out.append(static_cast<const char*>(data), static_cast<size_t>(bytes));
@@ -39,4 +51,4 @@ inline std::string bytes_of(const engine::Weights<kernels::CpuTile>& w) {
   return out;
 }
 
-}  // namespace incipit::testing
+}  // namespace incipit::test

@@ -20,19 +20,19 @@ namespace incipit::engine {
 namespace {
 
 namespace fs = std::filesystem;
+using test::make_tiny_checkpoint;
+using test::read_file;
+using test::TempDir;
+using test::TinyCheckpoint;
+using test::write_file;
 using ::testing::HasSubstr;
-using testing::make_tiny_checkpoint;
-using testing::read_file;
-using testing::TempDir;
-using testing::TinyCheckpoint;
-using testing::write_file;
 
-struct Place {
+struct ModelPlace {
   TempDir dir;
   fs::path model = dir / "model";
   DiagnoseOptions options;
 
-  explicit Place(const TinyCheckpoint& tiny = make_tiny_checkpoint()) {
+  explicit ModelPlace(const TinyCheckpoint& tiny = make_tiny_checkpoint()) {
     tiny.write(model);
     options.engine.model = model.string();
     options.engine.cache_dir = (dir / "cache").string();
@@ -56,7 +56,7 @@ const Finding* first_of(const std::vector<Finding>& findings, const std::string&
 }
 
 TEST(Diagnose, FindsNoProblemWithASoundModelAndTouchesEveryArea) {
-  const Place place;
+  const ModelPlace place;
   const auto findings = diagnose(place.options);
   for (const char* area :
        {"cpu", "cuda", "memory", "model", "files", "packed weights", "tokenizer"}) {
@@ -73,7 +73,7 @@ TEST(Diagnose, FindsNoProblemWithASoundModelAndTouchesEveryArea) {
 }
 
 TEST(Diagnose, VerifiesThePackedWeights) {
-  const Place place;
+  const ModelPlace place;
   ASSERT_TRUE(load_weights(place.model, place.load_options()).ok());
   const auto sound = diagnose(place.options);
   EXPECT_EQ(first_of(sound, "packed weights")->severity, Severity::kOk);
@@ -91,9 +91,9 @@ TEST(Diagnose, VerifiesThePackedWeights) {
 }
 
 TEST(Diagnose, NotesPackedWeightsOfAnEditedModel) {
-  const Place place;
+  const ModelPlace place;
   ASSERT_TRUE(load_weights(place.model, place.load_options()).ok());
-  testing::TinyOptions other;
+  test::TinyOptions other;
   other.seed = 5;
   make_tiny_checkpoint(other).write(place.model);
   const auto findings = diagnose(place.options);
@@ -102,7 +102,7 @@ TEST(Diagnose, NotesPackedWeightsOfAnEditedModel) {
 }
 
 TEST(Diagnose, SaysWhenTheCacheCannotBeWritten) {
-  Place place;
+  ModelPlace place;
   write_file(place.dir / "cache", "a file");
   const auto problems = place.problems();
   ASSERT_EQ(problems.size(), 1U);
@@ -112,7 +112,7 @@ TEST(Diagnose, SaysWhenTheCacheCannotBeWritten) {
 }
 
 TEST(Diagnose, SaysWhenTheCacheDirectoryCannotBeMade) {
-  Place place;
+  ModelPlace place;
   place.options.engine.cache_dir = "/proc/incipit";
   const auto problems = place.problems();
   ASSERT_EQ(problems.size(), 1U);
@@ -126,7 +126,7 @@ TEST(Diagnose, NotesThatThereIsNoCacheDirectory) {
   const std::string kept_home = home == nullptr ? "" : home;
   ::unsetenv("XDG_CACHE_HOME");
   ::unsetenv("HOME");
-  Place place;
+  ModelPlace place;
   place.options.engine.cache_dir.clear();
   const auto findings = diagnose(place.options);
   EXPECT_EQ(first_of(findings, "packed weights")->severity, Severity::kNote);
@@ -135,7 +135,7 @@ TEST(Diagnose, NotesThatThereIsNoCacheDirectory) {
 }
 
 TEST(Diagnose, ComparesFilesWithTheirListedChecksums) {
-  const Place place;
+  const ModelPlace place;
   std::string list;
   for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
     list += sha256_of_file(place.model / name).value() + "  " + name + "\n";
@@ -155,24 +155,25 @@ TEST(Diagnose, ComparesFilesWithTheirListedChecksums) {
 
 TEST(Diagnose, NamesWhatIsWrongWithTheModel) {
   struct Wrong {
-    std::function<void(Place&)> breaks;
+    std::function<void(ModelPlace&)> breaks;
     const char* area;
     const char* says;
   };
   const std::vector<Wrong> table = {
-      {[](Place& p) { p.options.engine.model = "no-such-model"; }, "model", "no-such-model"},
-      {[](Place& p) { write_file(p.model / "config.json", "{"); }, "model", "config.json"},
-      {[](Place& p) { fs::resize_file(p.model / "model.safetensors", 5000); }, "model",
+      {[](ModelPlace& p) { p.options.engine.model = "no-such-model"; }, "model", "no-such-model"},
+      {[](ModelPlace& p) { write_file(p.model / "config.json", "{"); }, "model", "config.json"},
+      {[](ModelPlace& p) { fs::resize_file(p.model / "model.safetensors", 5000); }, "model",
        "model.safetensors"},
-      {[](Place& p) { fs::remove(p.model / "model.safetensors"); }, "model", "no safetensors file"},
-      {[](Place& p) { write_file(p.model / "tokenizer.json", "[]"); }, "tokenizer",
+      {[](ModelPlace& p) { fs::remove(p.model / "model.safetensors"); }, "model",
+       "no safetensors file"},
+      {[](ModelPlace& p) { write_file(p.model / "tokenizer.json", "[]"); }, "tokenizer",
        "tokenizer.json"},
-      {[](Place& p) { fs::remove(p.model / "tokenizer.json"); }, "files", "tokenizer.json"},
-      {[](Place& p) { write_file(p.model / "checksums.sha256", "x"); }, "files", "line 1"},
+      {[](ModelPlace& p) { fs::remove(p.model / "tokenizer.json"); }, "files", "tokenizer.json"},
+      {[](ModelPlace& p) { write_file(p.model / "checksums.sha256", "x"); }, "files", "line 1"},
   };
   for (const Wrong& wrong : table) {
     SCOPED_TRACE(wrong.says);
-    Place place;
+    ModelPlace place;
     wrong.breaks(place);
     const auto problems = place.problems();
     const Finding* problem = first_of(problems, wrong.area);
@@ -183,7 +184,7 @@ TEST(Diagnose, NamesWhatIsWrongWithTheModel) {
 }
 
 TEST(Diagnose, SaysWhenTheModelNeedsMoreMemoryThanThereIs) {
-  Place place;
+  ModelPlace place;
   place.options.engine.kv_bytes = int64_t{1} << 60;
   const auto problems = place.problems();
   ASSERT_EQ(problems.size(), 1U);
@@ -192,10 +193,10 @@ TEST(Diagnose, SaysWhenTheModelNeedsMoreMemoryThanThereIs) {
 
 TEST(Diagnose, SaysWhenTheTokenizerBelongsToAnotherModel) {
   TinyCheckpoint tiny = make_tiny_checkpoint();
-  testing::TinyOptions larger;
+  test::TinyOptions larger;
   larger.vocab = 400;
   tiny.tokenizer = make_tiny_checkpoint(larger).tokenizer;
-  const Place place(tiny);
+  const ModelPlace place(tiny);
   const auto problems = place.problems();
   ASSERT_EQ(problems.size(), 1U);
   EXPECT_THAT(problems[0].found, HasSubstr("want at most the model's 320 tokens, found 400"));

@@ -33,8 +33,8 @@ namespace incipit::engine {
 namespace {
 
 TEST(EngineAllocation, TakesNoMemoryBetweenTwoDecodeSteps) {
-  const testing::TempDir dir;
-  testing::write_tiny_checkpoint(dir / "tiny");
+  const test::TempDir dir;
+  test::write_tiny_checkpoint(dir / "tiny");
   EngineOptions options;
   options.model = (dir / "tiny").string();
   options.cache_dir = (dir / "cache").string();

@@ -203,7 +203,7 @@ class EnginePropertyTest : public ::testing::Test {
 
   static constexpr uint32_t kSeed = 20261122;
   std::mt19937 random_{kSeed};
-  testing::TempDir dir_;
+  test::TempDir dir_;
   EngineOptions base_;
   ModelConfig config_;
   Tokens source_;  // what prompts are made of
@@ -217,7 +217,7 @@ class EnginePropertyTest : public ::testing::Test {
 
 TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnATinyModel) {
   SCOPED_TRACE("seed " + std::to_string(kSeed));
-  testing::make_tiny_checkpoint({}).write(dir_ / "tiny");
+  test::make_tiny_checkpoint({}).write(dir_ / "tiny");
   use_model((dir_ / "tiny").string());
   config_ = load_model_config(dir_ / "tiny").value();
   for (int i = 0; i < 500; ++i) source_.push_back(pick(config_.vocab));

@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 class EngineTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    testing::write_tiny_checkpoint(dir_ / "tiny");
+    test::write_tiny_checkpoint(dir_ / "tiny");
     options_.model = (dir_ / "tiny").string();
     options_.cache_dir = (dir_ / "cache").string();
     options_.n_threads = 1;
@@ -38,7 +38,7 @@ class EngineTest : public ::testing::Test {
     return done.get_future().get();
   }
 
-  testing::TempDir dir_;
+  test::TempDir dir_;
   EngineOptions options_;
 };
 
@@ -141,7 +141,7 @@ TEST_F(EngineTest, NamesTheModelThatIsNotThere) {
 }
 
 TEST_F(EngineTest, RefusesATokenizerWithMoreTokensThanTheModel) {
-  testing::TinyCheckpoint checkpoint = testing::make_tiny_checkpoint();
+  test::TinyCheckpoint checkpoint = test::make_tiny_checkpoint();
   auto& added = checkpoint.tokenizer["added_tokens"];
   added.push_back(added.back());
   added.back()["id"] = 320;

@@ -14,29 +14,23 @@
 #include "kernels/quant/int4_codec.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_checkpoint.h"
+#include "tests/support/weight_bytes.h"
 
 namespace incipit::engine {
 namespace {
 
+using test::make_tiny_checkpoint;
+using test::RawTensor;
+using test::read_at;
+using test::TempDir;
+using test::TinyCheckpoint;
+using test::TinyGroupIndex;
+using test::TinyOptions;
+using test::TinyZeros;
+using test::write_file;
 using ::testing::HasSubstr;
-using testing::make_tiny_checkpoint;
-using testing::RawTensor;
-using testing::TempDir;
-using testing::TinyCheckpoint;
-using testing::TinyGroupIndex;
-using testing::TinyOptions;
-using testing::TinyZeros;
-using testing::write_file;
 
-constexpr const char* kPocket = INCIPIT_SOURCE_DIR "/engine/models/pocket";
 constexpr const char* kUp = "model.layers.1.mlp.up_proj";  // [256, 128] in the tiny model
-
-template <class T>
-T read_at(std::span<const std::byte> bytes, int64_t i) {
-  T value;
-  std::memcpy(&value, bytes.data() + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
-  return value;
-}
 
 // The definition, element by element, from the raw tensors: no code of the importer.
 struct RawLinear {
@@ -376,7 +370,7 @@ TEST(Checkpoint, NamesWhatIsWrongWithAnIndex) {
   };
   for (const Wrong& wrong : table) {
     const TempDir dir;
-    write_file(dir / "s.safetensors", testing::safetensors_bytes({{"b", "U8", {1}, "x"}}));
+    write_file(dir / "s.safetensors", test::safetensors_bytes({{"b", "U8", {1}, "x"}}));
     write_file(dir / "model.safetensors.index.json", wrong.index);
     const auto checkpoint = Checkpoint::open(dir.path());
     ASSERT_FALSE(checkpoint.ok()) << wrong.index;

@@ -12,11 +12,11 @@ namespace incipit::engine {
 namespace {
 
 using nlohmann::json;
+using test::TempDir;
+using test::write_file;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::TempDir;
-using testing::write_file;
 
 json llama_config() {
   return {{"architectures", {"LlamaForCausalLM"}},

@@ -58,7 +58,7 @@ const Json& golden() {
 }
 
 Weights<kernels::CpuTile> pocket(HeadFormat head) {
-  static const testing::TempDir cache;
+  static const test::TempDir cache;
   return load_weights(INCIPIT_SOURCE_DIR "/engine/models/pocket",
                       {.head_format = head, .cache_dir = cache.path().string()})
       .value();

@@ -14,9 +14,9 @@ namespace incipit::engine {
 namespace {
 
 namespace fs = std::filesystem;
+using test::TempDir;
+using test::write_file;
 using ::testing::HasSubstr;
-using testing::TempDir;
-using testing::write_file;
 
 // Sets an environment variable for one test.
 class Environment {

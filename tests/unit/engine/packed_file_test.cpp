@@ -20,10 +20,10 @@ namespace incipit::engine {
 namespace {
 
 namespace fs = std::filesystem;
+using test::read_file;
+using test::TempDir;
+using test::write_file;
 using ::testing::HasSubstr;
-using testing::read_file;
-using testing::TempDir;
-using testing::write_file;
 
 const PackedIdentity kIdentity = {"cpu-tile", 11, HeadFormat::kInt8, 22, 33};
 

@@ -13,7 +13,7 @@ namespace {
 
 using Tokens = std::vector<TokenId>;
 
-Tokens counting(int32_t n, TokenId first = 0) {
+Tokens ascending(int32_t n, TokenId first = 0) {
   Tokens tokens(static_cast<size_t>(n));
   std::iota(tokens.begin(), tokens.end(), first);
   return tokens;
@@ -69,7 +69,7 @@ class PrefixCacheTest : public ::testing::Test {
 };
 
 TEST_F(PrefixCacheTest, SharesFullPagesUpToTheFirstDifferentToken) {
-  const Tokens tokens = counting(40);
+  const Tokens tokens = ascending(40);
   const PageTable held = hold_sequence(tokens);
   Tokens other = tokens;
   other[20] = 999;
@@ -81,19 +81,19 @@ TEST_F(PrefixCacheTest, SharesFullPagesUpToTheFirstDifferentToken) {
 }
 
 TEST_F(PrefixCacheTest, ReusesTheTailOfAFinishedSequence) {
-  run_sequence(counting(21));
-  EXPECT_EQ(matched(counting(40)), 21);
-  EXPECT_EQ(matched(counting(18)), 18);
+  run_sequence(ascending(21));
+  EXPECT_EQ(matched(ascending(40)), 21);
+  EXPECT_EQ(matched(ascending(18)), 18);
 }
 
 TEST_F(PrefixCacheTest, TellsPrefixesApartThatDifferOnlyInAnEarlierPage) {
-  const Tokens tail = counting(16, 500);
-  run_sequence(joined(counting(16, 0), tail));
-  EXPECT_EQ(matched(joined(counting(16, 100), tail)), 0);
+  const Tokens tail = ascending(16, 500);
+  run_sequence(joined(ascending(16, 0), tail));
+  EXPECT_EQ(matched(joined(ascending(16, 100), tail)), 0);
 }
 
 TEST_F(PrefixCacheTest, KeepsOnePageForRunsPublishedTwice) {
-  const Tokens tokens = counting(16);
+  const Tokens tokens = ascending(16);
   const PageId first = allocator_.allocate().value();
   const PageId second = allocator_.allocate().value();
   EXPECT_EQ(cache_.publish(std::nullopt, tokens, first, CacheUse::kWanted), first);
@@ -104,38 +104,38 @@ TEST_F(PrefixCacheTest, KeepsOnePageForRunsPublishedTwice) {
 }
 
 TEST_F(PrefixCacheTest, ReplacesATailByALongerRunOfTheSameTokens) {
-  run_sequence(counting(5));
-  run_sequence(counting(9));
+  run_sequence(ascending(5));
+  run_sequence(ascending(9));
   EXPECT_EQ(cache_.n_cached(), 1);
-  EXPECT_EQ(matched(counting(12)), 9);
-  run_sequence(counting(16));
+  EXPECT_EQ(matched(ascending(12)), 9);
+  run_sequence(ascending(16));
   EXPECT_EQ(cache_.n_cached(), 1);
-  run_sequence(counting(3));
+  run_sequence(ascending(3));
   EXPECT_EQ(cache_.n_cached(), 1) << "a page that already holds the run is enough";
   EXPECT_EQ(allocator_.n_free(), 7);
 }
 
 TEST_F(PrefixCacheTest, EvictsTheLeafThatWasUsedLongestAgo) {
-  run_sequence(counting(32, 0));
-  run_sequence(counting(32, 100));
-  EXPECT_EQ(matched(counting(32, 0)), 32) << "and that is a use";
+  run_sequence(ascending(32, 0));
+  run_sequence(ascending(32, 100));
+  EXPECT_EQ(matched(ascending(32, 0)), 32) << "and that is a use";
   EXPECT_TRUE(cache_.evict_one());
-  EXPECT_EQ(matched(counting(32, 0)), 32);
-  EXPECT_EQ(matched(counting(32, 100)), 16) << "its last page went, not its first";
+  EXPECT_EQ(matched(ascending(32, 0)), 32);
+  EXPECT_EQ(matched(ascending(32, 100)), 16) << "its last page went, not its first";
 }
 
 TEST_F(PrefixCacheTest, EvictsWhatWasOnlyPrewarmedBeforeAnythingElse) {
-  run_sequence(counting(16, 0), CacheUse::kWanted);
-  run_sequence(counting(16, 100), CacheUse::kSpeculative);
-  run_sequence(counting(16, 200), CacheUse::kSpeculative);
-  hold_sequence(counting(16, 200), CacheUse::kWanted);  // prewarmed, then wanted
+  run_sequence(ascending(16, 0), CacheUse::kWanted);
+  run_sequence(ascending(16, 100), CacheUse::kSpeculative);
+  run_sequence(ascending(16, 200), CacheUse::kSpeculative);
+  hold_sequence(ascending(16, 200), CacheUse::kWanted);  // prewarmed, then wanted
   EXPECT_TRUE(cache_.evict_one());
-  EXPECT_EQ(matched(counting(16, 100)), 0);
-  EXPECT_EQ(matched(counting(16, 0)), 16);
+  EXPECT_EQ(matched(ascending(16, 100)), 0);
+  EXPECT_EQ(matched(ascending(16, 0)), 16);
 }
 
 TEST_F(PrefixCacheTest, NeverEvictsAPageInUseNorTheWayToIt) {
-  const PageTable held = hold_sequence(counting(40));
+  const PageTable held = hold_sequence(ascending(40));
   EXPECT_EQ(cache_.n_evictable(), 0);
   EXPECT_FALSE(cache_.evict_one());
   cache_.release(held);
@@ -148,8 +148,8 @@ TEST_F(PrefixCacheTest, NeverEvictsAPageInUseNorTheWayToIt) {
 }
 
 TEST_F(PrefixCacheTest, DoesNotCountATailThatIsBeingCopiedAsEvictable) {
-  run_sequence(counting(5));
-  const PrefixCache::Match match = cache_.match(counting(8), CacheUse::kWanted);
+  run_sequence(ascending(5));
+  const PrefixCache::Match match = cache_.match(ascending(8), CacheUse::kWanted);
   EXPECT_EQ(match.n_partial, 5);
   EXPECT_FALSE(cache_.evict_one());
   cache_.release(*match.partial);

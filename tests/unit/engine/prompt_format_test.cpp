@@ -20,7 +20,7 @@ using Tokens = std::vector<TokenId>;
 using testing::AllOf;
 using testing::HasSubstr;
 
-const std::filesystem::path kPocket =
+const std::filesystem::path kPocketDirectory =
     std::filesystem::path(INCIPIT_SOURCE_DIR) / "engine/models/pocket";
 
 // A model folder of its own for each test, removed afterwards.
@@ -46,8 +46,8 @@ class PromptFormatTest : public testing::Test {
 };
 
 TEST_F(PromptFormatTest, ReadsWhatComesWithPocket) {
-  const auto tokenizer = Tokenizer::load(kPocket / "tokenizer.json").value();
-  const PromptFormat format = load_prompt_format(kPocket, *tokenizer).value();
+  const auto tokenizer = Tokenizer::load(kPocketDirectory / "tokenizer.json").value();
+  const PromptFormat format = load_prompt_format(kPocketDirectory, *tokenizer).value();
   EXPECT_EQ(format.bos, 16373);
   ASSERT_TRUE(format.fim.has_value());
   EXPECT_EQ(format.fim->prefix, 16378);

@@ -12,7 +12,7 @@ const std::vector<std::string> kVocabulary = {"a",   "b", "ab", "\n", "\n\n",
                                               "xEN", "D", "EN", "x",  ""};
 constexpr TokenId kSpecial = 9;
 
-std::string_view bytes_of(TokenId token) {
+std::string_view spelling_of(TokenId token) {
   return kVocabulary[static_cast<size_t>(token)];
 }
 
@@ -23,7 +23,7 @@ struct Outcome {
 };
 
 Outcome run(const StopRules& rules, const std::vector<TokenId>& tokens) {
-  StopMatcher matcher(rules, bytes_of);
+  StopMatcher matcher(rules, spelling_of);
   Outcome outcome;
   for (TokenId token : tokens) {
     outcome.cause = matcher.push(token);
@@ -105,7 +105,7 @@ TEST(StopMatcher, PrefersTheStopTokenOverTheLimitItWouldReach) {
 TEST(StopMatcher, GivesBackHeldTokensWhenTheStreamEndsOtherwise) {
   StopRules rules;
   rules.stop_strings = {"END"};
-  StopMatcher matcher(rules, bytes_of);
+  StopMatcher matcher(rules, spelling_of);
   ASSERT_EQ(matcher.push(7), std::nullopt);
   EXPECT_EQ(matcher.n_released(), 0);
   matcher.finish();
@@ -124,14 +124,14 @@ TEST(StopMatcher, FindsWhatASearchInTheWholeTextFinds) {
     rules.max_new_tokens = 1000;
     for (const std::string& stop : stops)
       if (random() % 3 == 0) rules.stop_strings.push_back(stop);
-    StopMatcher matcher(rules, bytes_of);
+    StopMatcher matcher(rules, spelling_of);
     std::vector<TokenId> tokens;
     std::string text;
     std::optional<StopCause> cause;
     int32_t n_before = 0;
     while (!cause && tokens.size() < 12) {
       tokens.push_back(static_cast<TokenId>(random() % kVocabulary.size()));
-      text += bytes_of(tokens.back());
+      text += spelling_of(tokens.back());
       cause = matcher.push(tokens.back());
       ASSERT_GE(matcher.n_released(), n_before) << "a released token was taken back";
       n_before = matcher.n_released();
@@ -150,7 +150,7 @@ TEST(StopMatcher, FindsWhatASearchInTheWholeTextFinds) {
     n_matched += cause.has_value();
     std::string released;
     for (int32_t i = 0; i < matcher.n_released(); ++i)
-      released += bytes_of(tokens[static_cast<size_t>(i)]);
+      released += spelling_of(tokens[static_cast<size_t>(i)]);
     released.resize(released.size() - static_cast<size_t>(matcher.n_overhang_bytes()));
     ASSERT_EQ(released, text.substr(0, begin));
   }

@@ -14,7 +14,7 @@ namespace incipit::engine {
 namespace {
 
 using kernels::CpuTile;
-using testing::bytes_of;
+using test::bytes_of;
 
 ModelConfig tiny_shape() {
   ModelConfig config = synthetic_model_config("llama-3-8b").value();

@@ -13,12 +13,12 @@
 namespace incipit::engine {
 namespace {
 
+using test::RawTensor;
+using test::safetensors_bytes;
+using test::TempDir;
+using test::write_file;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using testing::RawTensor;
-using testing::safetensors_bytes;
-using testing::TempDir;
-using testing::write_file;
 
 std::string file_of(const std::string& header, size_t data_bytes) {
   const uint64_t length = header.size();
@@ -60,14 +60,14 @@ TEST(TensorFile, KeepsItsBytesWhenMoved) {
   EXPECT_EQ(static_cast<char>(moved.find("a")->data[2]), 'c');
 }
 
-struct Broken {
+struct BrokenFile {
   std::string header;
   size_t data_bytes;
   std::vector<const char*> says;
 };
 
 TEST(TensorFile, NamesFileTensorWantedAndFoundForEachBrokenHeader) {
-  const std::vector<Broken> table = {
+  const std::vector<BrokenFile> table = {
       {"", 0, {"header"}},
       {"{", 0, {"header", "JSON"}},
       {"[1]", 0, {"header", "object", "[1]"}},
@@ -121,7 +121,7 @@ TEST(TensorFile, NamesFileTensorWantedAndFoundForEachBrokenHeader) {
       {R"({"t":{"dtype":"U8","shape":[[[1]]],"data_offsets":[0,1]}})", 1, {"levels"}},
       {std::string(100000, '['), 0, {"levels"}},
   };
-  for (const Broken& broken : table) {
+  for (const BrokenFile& broken : table) {
     const std::string shown = broken.header.substr(0, 100);
     const auto file = parse(file_of(broken.header, broken.data_bytes));
     ASSERT_FALSE(file.ok()) << shown;

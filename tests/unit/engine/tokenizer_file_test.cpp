@@ -19,7 +19,7 @@ using support::tiny_tokenizer_json;
 using testing::AllOf;
 using testing::HasSubstr;
 
-struct Case {
+struct BadTokenizer {
   const char* name;
   std::function<void(Json&)> spoil;
   ErrorCode code;
@@ -33,10 +33,10 @@ Json& part(Json& json, int idx) {
   return json["pre_tokenizer"]["pretokenizers"][static_cast<size_t>(idx)];
 }
 
-const std::vector<Case>& cases() {
+const std::vector<BadTokenizer>& bad_tokenizers() {
   constexpr ErrorCode kCorrupt = ErrorCode::kCorrupt;
   constexpr ErrorCode kUnsupported = ErrorCode::kUnsupported;
-  static const std::vector<Case> all = {
+  static const std::vector<BadTokenizer> all = {
       {"normalizer",
        [](Json& j) {
          j["normalizer"] = {{"type", "NFC"}};
@@ -226,7 +226,7 @@ Json sound() {
 
 TEST(TokenizerFile, NamesFileFieldWantedAndFound) {
   ASSERT_TRUE(Tokenizer::parse(sound().dump(), "x.json").ok());
-  for (const Case& one : cases()) {
+  for (const BadTokenizer& one : bad_tokenizers()) {
     SCOPED_TRACE(one.name);
     Json json = sound();
     one.spoil(json);

@@ -31,16 +31,17 @@ namespace {
 
 namespace fs = std::filesystem;
 using kernels::CpuTile;
-using testing::bytes_of;
+using test::bytes_of;
+using test::make_tiny_checkpoint;
+using test::read_at;
+using test::read_file;
+using test::TempDir;
+using test::TinyCheckpoint;
+using test::TinyHead;
+using test::TinyOptions;
+using test::TinyZeros;
+using test::write_file;
 using ::testing::HasSubstr;
-using testing::make_tiny_checkpoint;
-using testing::read_file;
-using testing::TempDir;
-using testing::TinyCheckpoint;
-using testing::TinyHead;
-using testing::TinyOptions;
-using testing::TinyZeros;
-using testing::write_file;
 
 constexpr const char* kPocket = INCIPIT_SOURCE_DIR "/engine/models/pocket";
 
@@ -67,13 +68,6 @@ struct Place {
     return files;
   }
 };
-
-template <class T>
-T read_at(std::span<const std::byte> bytes, int64_t i) {
-  T value;
-  std::memcpy(&value, bytes.data() + i * static_cast<int64_t>(sizeof(T)), sizeof(T));
-  return value;
-}
 
 // Every third of the rows first_row .. of a packed matrix against the definition of GPTQ (v1 zeros,
 // group 128).

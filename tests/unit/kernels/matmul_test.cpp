@@ -13,9 +13,9 @@
 namespace incipit::kernels {
 namespace {
 
-constexpr float kGuard = 12345.5f;  // between and after the rows of y: must stay
+constexpr float kUntouched = 12345.5f;  // between and after the rows of y: must stay
 
-struct Problem {
+struct MatmulProblem {
   int32_t n_rows, n_out, cols;
   std::vector<float> x;         // [n_rows, cols]
   std::vector<double> weights;  // [n_out, cols]
@@ -25,7 +25,7 @@ struct Problem {
 struct Output {
   Output(int32_t n_rows, int32_t n_out)
       : stride(n_out + 1), values(poisoned(int64_t{n_rows} * stride)) {
-    for (int32_t row = 0; row < n_rows; ++row) values[at(row, n_out)] = kGuard;
+    for (int32_t row = 0; row < n_rows; ++row) values[at(row, n_out)] = kUntouched;
   }
   size_t at(int32_t row, int32_t out) const { return static_cast<size_t>(row * stride + out); }
   int64_t stride;
@@ -35,7 +35,7 @@ struct Output {
 // |y - exact| <= per group: half a quantisation step of each activation times its weight, where
 // x * inverse, inverse and scale round (3 * 2^-24 of 16256 steps more); plus float rounding of the
 // n_groups fused sums and of the conversion and scale product of each term.
-double error_bound(const Problem& p, int32_t group, int32_t row, int32_t out) {
+double error_bound(const MatmulProblem& p, int32_t group, int32_t row, int32_t out) {
   constexpr double kEpsilon = 0x1p-24;
   double quantisation = 0;
   double magnitude = 0;
@@ -55,7 +55,7 @@ double error_bound(const Problem& p, int32_t group, int32_t row, int32_t out) {
   return quantisation + (n_groups + 4) * kEpsilon * (magnitude + quantisation);
 }
 
-void expect_close(const Problem& p, const Output& y, int32_t group, const char* what) {
+void expect_close(const MatmulProblem& p, const Output& y, int32_t group, const char* what) {
   const std::vector<double> exact =
       reference::matmul(p.weights, p.n_out, p.cols, p.x.data(), p.cols, p.n_rows);
   for (int32_t row = 0; row < p.n_rows; ++row) {
@@ -68,7 +68,7 @@ void expect_close(const Problem& p, const Output& y, int32_t group, const char* 
           << p.n_out << ", cols " << p.cols << ", group " << group << ": got " << got << ", want "
           << want << " (NaN: not written)";
     }
-    ASSERT_EQ(y.values[y.at(row, p.n_out)], kGuard) << what << ": wrote past row " << row;
+    ASSERT_EQ(y.values[y.at(row, p.n_out)], kUntouched) << what << ": wrote past row " << row;
   }
 }
 
@@ -147,8 +147,8 @@ TEST_P(MatmulOn, Int4StaysWithinTheDerivedBoundOfTheReference) {
       for (const bool has_zeros : {false, true}) {
         if (s.n_rows > 60 && has_zeros != (s.n_rows % 2 == 0)) continue;
         const auto w = packed(random_int4({s.n_out, s.cols, group, has_zeros}, random_));
-        const Problem p{s.n_rows, s.n_out, s.cols, random_rows(s.n_rows, s.cols, random_),
-                        reference::dequantize(w.view)};
+        const MatmulProblem p{s.n_rows, s.n_out, s.cols, random_rows(s.n_rows, s.cols, random_),
+                              reference::dequantize(w.view)};
         const Output y = run_int4(w.view, p.x.data(), s.n_rows, GetParam(), pool_);
         expect_close(p, y, group, has_zeros ? "int4 with zeros" : "int4");
       }
@@ -159,8 +159,8 @@ TEST_P(MatmulOn, Int4StaysWithinTheDerivedBoundOfTheReference) {
 TEST_P(MatmulOn, Int8StaysWithinTheDerivedBoundOfTheReference) {
   for (const Shape& s : odd_shapes()) {
     const auto w = packed(random_int8({s.n_out, s.cols}, random_));
-    const Problem p{s.n_rows, s.n_out, s.cols, random_rows(s.n_rows, s.cols, random_),
-                    reference::dequantize(w.view)};
+    const MatmulProblem p{s.n_rows, s.n_out, s.cols, random_rows(s.n_rows, s.cols, random_),
+                          reference::dequantize(w.view)};
     const Output y = run_int8(w.view, p.x.data(), s.n_rows, GetParam(), pool_);
     expect_close(p, y, kInt8HeadGroup, "int8");
   }
@@ -188,7 +188,7 @@ TEST_P(MatmulOn, F16StaysWithinFloatRoundingOfTheReference) {
         ASSERT_LE(std::fabs(y.values[y.at(row, out)] - want), bound)
             << "rows " << s.n_rows << " outputs " << s.n_out << " cols " << s.cols;
       }
-      ASSERT_EQ(y.values[y.at(row, s.n_out)], kGuard);
+      ASSERT_EQ(y.values[y.at(row, s.n_out)], kUntouched);
     }
   }
 }
@@ -297,7 +297,8 @@ TEST_P(MatmulOn, ExtremeIntegersDoNotSaturateOrOverflow) {
     std::fill(m.zeros.begin(), m.zeros.end(), static_cast<uint8_t>(zero));
     const auto w = packed(m);
     for (const float value : {1.0f, -1.0f}) {
-      const Problem p{2, 32, 256, std::vector<float>(512, value), reference::dequantize(w.view)};
+      const MatmulProblem p{2, 32, 256, std::vector<float>(512, value),
+                            reference::dequantize(w.view)};
       expect_close(p, run_int4(w.view, p.x.data(), 2, GetParam(), pool_), 128, "int4 extremes");
     }
   }
@@ -306,7 +307,8 @@ TEST_P(MatmulOn, ExtremeIntegersDoNotSaturateOrOverflow) {
     std::fill(m.q.begin(), m.q.end(), static_cast<int8_t>(q));
     const auto w = packed(m);
     for (const float value : {1.0f, -1.0f}) {
-      const Problem p{2, 32, 256, std::vector<float>(512, value), reference::dequantize(w.view)};
+      const MatmulProblem p{2, 32, 256, std::vector<float>(512, value),
+                            reference::dequantize(w.view)};
       expect_close(p, run_int8(w.view, p.x.data(), 2, GetParam(), pool_), 128, "int8 extremes");
     }
   }

@@ -12,7 +12,7 @@ namespace {
 
 constexpr LayerShape kShape = {"", 160, 96, 70, {4, 2, 64}, 32, false};
 constexpr int32_t kLayers = 2;  // the same weights twice, with pages of their own
-const std::vector<int32_t> kLengths = {21, 270, 16};
+const std::vector<int32_t> kSequenceLengths = {21, 270, 16};
 
 struct Schedule {
   Isa isa = best_isa();
@@ -25,7 +25,7 @@ struct Schedule {
 class Sequences {
  public:
   Sequences() : random_(test_seed()), w_(make_weights(kShape, 300, random_)) {
-    for (const int32_t length : kLengths) {
+    for (const int32_t length : kSequenceLengths) {
       tokens_.emplace_back();
       for (int32_t i = 0; i < length; ++i) {
         tokens_.back().push_back(static_cast<int32_t>(random_() % kShape.vocab));
@@ -40,15 +40,15 @@ class Sequences {
                    {400, 400, kShape.hidden, kShape.ffn, kShape.vocab, kShape.heads});
     make_pages(schedule);
     logits_.clear();
-    for (const int32_t length : kLengths)
+    for (const int32_t length : kSequenceLengths)
       logits_.push_back(poisoned(int64_t{length} * kShape.vocab));
-    std::vector<int32_t> done(kLengths.size(), 0);
+    std::vector<int32_t> done(kSequenceLengths.size(), 0);
     for (bool more = true; more;) {
       more = false;
       batch_.positions.clear();
       batch_.sequence_of_row.clear();
-      for (size_t s = 0; s < kLengths.size(); ++s) {
-        const int32_t n = std::min(schedule.chunk, kLengths[s] - done[s]);
+      for (size_t s = 0; s < kSequenceLengths.size(); ++s) {
+        const int32_t n = std::min(schedule.chunk, kSequenceLengths[s] - done[s]);
         for (int32_t i = 0; i < n; ++i) {
           batch_.positions.push_back(done[s]++);
           batch_.sequence_of_row.push_back(static_cast<int32_t>(s));
@@ -65,8 +65,8 @@ class Sequences {
   void make_pages(const Schedule& schedule) {
     std::mt19937 layout(1);
     std::vector<RowRun> runs;
-    for (size_t s = 0; s < kLengths.size(); ++s) {
-      runs.push_back({static_cast<int32_t>(s), 0, kLengths[s]});
+    for (size_t s = 0; s < kSequenceLengths.size(); ++s) {
+      runs.push_back({static_cast<int32_t>(s), 0, kSequenceLengths[s]});
     }
     batch_ = make_batch(kShape.heads, runs, layout);
     if (schedule.reverse_pages) {

@@ -14,8 +14,8 @@
 namespace incipit::kernels {
 namespace {
 
-constexpr double kU = 0x1p-24;
-constexpr double kExp2Error = 0x1p-22;
+constexpr double kRoundOff = 0x1p-24;
+constexpr double kExpError = 0x1p-22;
 
 // Upper bounds of a row as a matrix product sees them: of the values and of their errors.
 struct RowBounds {
@@ -51,8 +51,8 @@ GroupSums group_sums(const std::vector<double>& weights, int32_t cols, int32_t g
 // float sums over the groups.
 std::vector<double> product_errors(const GroupSums& weights, const RowBounds& x) {
   std::vector<double> activation_error;  // of any value of a group
-  const double relative =
-      (0.5 + 3 * kU * kQuantMax) / kQuantMax + (static_cast<double>(weights.n_groups) + 5) * kU;
+  const double relative = (0.5 + 3 * kRoundOff * kQuantMax) / kQuantMax +
+                          (static_cast<double>(weights.n_groups) + 5) * kRoundOff;
   for (size_t begin = 0; begin < weights.cols; begin += weights.group) {
     const double incoming = largest(x.error, begin, begin + weights.group);
     const double absmax = largest(x.value, begin, begin + weights.group) + incoming;
@@ -73,7 +73,7 @@ std::vector<double> f16_product_errors(const std::vector<double>& weights, const
     double error = 0;
     for (size_t col = 0; col < cols; ++col) {
       error += std::fabs(weights[row * cols + col]) *
-               (x.error[col] + (static_cast<double>(cols) + 2) * kU * x.value[col]);
+               (x.error[col] + (static_cast<double>(cols) + 2) * kRoundOff * x.value[col]);
     }
     errors.push_back(error);
   }
@@ -85,7 +85,7 @@ RowBounds norm_bounds(const LayerWeights& w, const float* x) {
   double squares = 0;
   for (int32_t i = 0; i < n; ++i) squares += double{x[i]} * x[i];
   const double factor = 1 / std::sqrt(squares / n + w.eps);
-  const double relative = ((n / 64.0 + 8) / 2 + 6) * kU;  // see elementwise_test
+  const double relative = ((n / 64.0 + 8) / 2 + 6) * kRoundOff;  // see elementwise_test
   RowBounds bounds;
   for (int32_t i = 0; i < n; ++i) {
     bounds.value.push_back(std::fabs(w.norm[static_cast<size_t>(i)] * (x[i] * factor)));
@@ -109,7 +109,7 @@ const LayerShape kWideHeads = {"WideHeads", 128, 96, 64, {4, 1, 128}, 32, true};
 // The sum with the residual stream is rounded here and in the reference.
 void add_sum_rounding(std::vector<double>& bounds, const float* want) {
   for (size_t i = 0; i < bounds.size(); ++i) {
-    bounds[i] = bounds[i] * (1 + kU) + 2 * kU * std::fabs(want[i]);
+    bounds[i] = bounds[i] * (1 + kRoundOff) + 2 * kRoundOff * std::fabs(want[i]);
   }
 }
 
@@ -130,11 +130,12 @@ class StepParity : public testing::TestWithParam<LayerShape> {
   ThreadPool pool_{2};
 };
 
-std::string shape_name(const testing::TestParamInfo<LayerShape>& shape) {
+std::string layer_shape_name(const testing::TestParamInfo<LayerShape>& shape) {
   return shape.param.name;
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, StepParity, testing::Values(kOddShape, kWideHeads), shape_name);
+INSTANTIATE_TEST_SUITE_P(Shapes, StepParity, testing::Values(kOddShape, kWideHeads),
+                         layer_shape_name);
 
 // Rows of two sequences, interleaved, over page edges.
 PagedBatch batch_of_rows(const HeadShape& heads, int32_t n_rows, std::mt19937& random) {
@@ -185,7 +186,8 @@ struct QkvRow {
     const double c = std::fabs(w.cos[angle]);
     const double s = std::fabs(w.sin[angle]);
     return c * product_error[static_cast<size_t>(first + d)] +
-           s * product_error[static_cast<size_t>(first + pair)] + 3 * kU * (c + s) * magnitude;
+           s * product_error[static_cast<size_t>(first + pair)] +
+           3 * kRoundOff * (c + s) * magnitude;
   }
 
   void expect_q(const float* got, const float* want) const {
@@ -307,7 +309,7 @@ RowBounds activation_bounds(const std::vector<double>& gate_up, const std::vecto
     const double gate = gate_up[i];
     const double up = gate_up[ffn + i];
     const double silu = gate / (1 + std::exp(-gate));
-    const double own = kExp2Error + (2 * std::fabs(gate) + 4) * kU;
+    const double own = kExpError + (2 * std::fabs(gate) + 4) * kRoundOff;
     bounds.value.push_back(std::fabs(silu * up));
     bounds.error.push_back(1.1 * errors[i] * (std::fabs(up) + errors[ffn + i]) +
                            std::fabs(silu) * errors[ffn + i] + own * std::fabs(silu * up));

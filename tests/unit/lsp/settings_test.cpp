@@ -97,7 +97,7 @@ TEST(Settings, CutsLongValuesInTheText) {
 TEST(SettingsFile, SaysWhatIsWrongWithIt) {
   EXPECT_THAT(read_settings_file("/nonexistent/s.json").error().message,
               HasSubstr("/nonexistent/s.json: cannot be read"));
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const auto path = dir.path() / "s.json";
   std::ofstream(path) << "{\"threads\": }";
   EXPECT_THAT(read_settings_file(path).error().message, HasSubstr("s.json: JSON: "));

@@ -153,14 +153,14 @@ TEST(ReadSource, SaysThatAFileIsMissing) {
 }
 
 TEST(ReadSource, SaysThatADirectoryIsNoSourceFile) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const Result<SourceFile> source = read_source({dir.path().string(), false, ""});
   ASSERT_FALSE(source.ok());
   EXPECT_THAT(source.error().message, HasSubstr("found a directory"));
 }
 
 TEST(ReadSource, EndsAtTheSizeLimit) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string name = (dir.path() / "large.py").string();
   std::ofstream(name) << "x";
   std::filesystem::resize_file(name, kMaxSourceBytes + 2);
@@ -172,14 +172,14 @@ TEST(ReadSource, SaysThatADeviceIsNoSourceFile) {
 }
 
 TEST(ReadSource, DoesNotWaitForAPipeThatNobodyWritesTo) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string name = (dir.path() / "pipe.py").string();
   ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
   EXPECT_THAT(read_error(name), HasSubstr("found a named pipe that nobody writes to"));
 }
 
 TEST(ReadSource, ReadsANamedPipeThatSomebodyWritesTo) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   const std::string name = (dir.path() / "pipe.py").string();
   ASSERT_EQ(::mkfifo(name.c_str(), 0600), 0);
   const int writer = ::open(name.c_str(), O_RDWR);  // does not wait for a reader

@@ -9,13 +9,6 @@
 namespace incipit::test {
 namespace {
 
-const char* const kUri = "file:///work/a.py";
-const char* const kInline = "textDocument/inlineCompletion";
-
-Json params(const std::string& uri = kUri, uint32_t line = 0, uint32_t character = 0) {
-  return {{"textDocument", {{"uri", uri}}}, {"position", position(line, character)}};
-}
-
 Json empty_list() {
   return {{"items", Json::array()}};
 }

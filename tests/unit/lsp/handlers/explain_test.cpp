@@ -7,8 +7,6 @@
 namespace incipit::test {
 namespace {
 
-const char* const kUri = "file:///work/a.py";
-
 class Explain : public ::testing::Test {
  protected:
   Explain() {

@@ -11,13 +11,6 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const char* const kUri = "file:///a.py";
-const char* const kInline = "textDocument/inlineCompletion";
-
-Json params() {
-  return {{"textDocument", {{"uri", kUri}}}, {"position", position(0, 0)}};
-}
-
 Json with_progress() {
   return {{"capabilities", {{"window", {{"workDoneProgress", true}}}}}};
 }

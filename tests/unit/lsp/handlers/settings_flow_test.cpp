@@ -87,7 +87,7 @@ TEST(SettingsFlow, ShowsTheSameComplaintOnce) {
 }
 
 TEST(SettingsFlow, ReadsAFileThatTheClientMayOverrule) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   lsp::ServerOptions options;
   options.settings_file = dir.path() / "settings.json";
   std::ofstream(*options.settings_file) << R"({"incipit":{"completion":{"maxTokens":7}}})";
@@ -110,7 +110,7 @@ TEST(SettingsFlow, TellsOfAFileThatCannotBeRead) {
 }
 
 TEST(SettingsFlow, TellsOfADirectoryInPlaceOfAFileAndLoadsTheModel) {
-  const testing::TempDir dir;
+  const test::TempDir dir;
   lsp::ServerOptions options;
   options.settings_file = dir.path();
   TestServer server(options);

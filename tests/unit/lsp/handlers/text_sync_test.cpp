@@ -8,8 +8,6 @@
 namespace incipit::test {
 namespace {
 
-const char* const kUri = "file:///work/a.py";
-
 Json change(int64_t version, const Json& changes) {
   return {{"textDocument", {{"uri", kUri}, {"version", version}}}, {"contentChanges", changes}};
 }

@@ -39,7 +39,7 @@ std::string sample(const Language& language) {
 }
 
 TEST(Difference, IsTheSmallestReplacement) {
-  const TextEdit edit = difference("int a = 1;", "int a = 23;");
+  const TextDifference edit = difference("int a = 1;", "int a = 23;");
   EXPECT_EQ(edit.start, 8U);
   EXPECT_EQ(edit.old_end, 9U);
   EXPECT_EQ(edit.new_end, 10U);
@@ -47,7 +47,7 @@ TEST(Difference, IsTheSmallestReplacement) {
 }
 
 TEST(Difference, CountsARepeatedCharacterOnce) {
-  const TextEdit edit = difference("aa", "aaa");
+  const TextDifference edit = difference("aa", "aaa");
   EXPECT_EQ(edit.old_end - edit.start, 0U);
   EXPECT_EQ(edit.new_end - edit.start, 1U);
 }
@@ -55,7 +55,7 @@ TEST(Difference, CountsARepeatedCharacterOnce) {
 TEST(Difference, NeverCutsAUtf8Sequence) {
   // U+00E9 and U+00E8 share their first byte; U+4E2D and U+512D share their last one.
   EXPECT_EQ(difference("x\xC3\xA9y", "x\xC3\xA8y").start, 1U);
-  const TextEdit edit = difference("x\xE4\xB8\xADy", "x\xE5\x84\xADy");
+  const TextDifference edit = difference("x\xE4\xB8\xADy", "x\xE5\x84\xADy");
   EXPECT_EQ(edit.start, 1U);
   EXPECT_EQ(edit.old_end, 4U);
 }
