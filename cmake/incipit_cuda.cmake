@@ -1,6 +1,7 @@
 # INCIPIT_CUDA: AUTO looks for a CUDA compiler and goes on without one, ON insists on one, OFF does not look. Sets
-# INCIPIT_CUDA_COMPILER to the compiler, or to nothing. A compiler is looked for where CMake looks (CMAKE_CUDA_COMPILER,
-# CUDACXX, PATH) and in /usr/local/cuda, where NVIDIA's packages put it without touching PATH.
+# INCIPIT_CUDA_COMPILER to the compiler, or to nothing, and CMAKE_CUDA_ARCHITECTURES unless it is set. A compiler is
+# looked for where CMake looks (CMAKE_CUDA_COMPILER, CUDACXX, PATH) and in /usr/local/cuda, where NVIDIA's packages put it
+# without touching PATH. The caller enables the language: that cannot be done in a function.
 function(incipit_find_cuda)
   set(INCIPIT_CUDA_COMPILER "" PARENT_SCOPE)
   string(TOUPPER "${INCIPIT_CUDA}" wanted)
@@ -14,7 +15,11 @@ function(incipit_find_cuda)
   incipit_working_cuda_compiler(compiler)
   if(compiler)
     set(INCIPIT_CUDA_COMPILER ${compiler} PARENT_SCOPE)
-    incipit_say_no_backend(${compiler} ${wanted})
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      incipit_cuda_architectures(${compiler} CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES ${CMAKE_CUDA_ARCHITECTURES} PARENT_SCOPE)
+    endif()
+    message(STATUS "CUDA: ${compiler}, for architectures ${CMAKE_CUDA_ARCHITECTURES}")
   elseif(wanted STREQUAL "AUTO")
     message(STATUS "CUDA: no compiler found, building for the CPU only")
   else()
@@ -55,11 +60,22 @@ function(incipit_working_cuda_compiler result)
   endif()
 endfunction()
 
-function(incipit_say_no_backend compiler wanted)
-  set(text "CUDA: found ${compiler}, but the CUDA backend is not part of this version: building for the CPU only")
-  if(wanted STREQUAL "AUTO")
-    message(STATUS "${text}")
-  else()
-    message(WARNING "${text} although INCIPIT_CUDA=${INCIPIT_CUDA}")
+# From the A100 on (mma.m16n8k16 and cp.async): code for each generation that the toolkit knows, and PTX of the oldest for
+# those that come. 90a is the H100, 86 the RTX 30 series.
+function(incipit_cuda_architectures compiler result)
+  execute_process(COMMAND ${compiler} --list-gpu-code OUTPUT_VARIABLE known ERROR_QUIET)
+  set(wanted 80-real 86-real 89-real 90a-real)
+  if(known MATCHES "sm_120")
+    list(APPEND wanted 120-real)
   endif()
+  set(${result} ${wanted} 80-virtual PARENT_SCOPE)
+endfunction()
+
+# For a target of ours with CUDA sources, after incipit_target(): the rules of the C++ compiler stay with C++ sources, and
+# CUDA sources are C++20 with nvcc's own warnings as errors. (CMake 3.25 does not know nvcc's C++20.)
+function(incipit_cuda_target target)
+  get_target_property(options ${target} COMPILE_OPTIONS)
+  set_target_properties(${target} PROPERTIES COMPILE_OPTIONS "$<$<COMPILE_LANGUAGE:CXX>:${options}>")
+  target_compile_options(${target} PRIVATE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--Werror=all-warnings;-Xcompiler=-Wall>")
 endfunction()

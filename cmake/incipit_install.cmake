@@ -22,10 +22,16 @@ foreach(header IN LISTS INCIPIT_PUBLIC_HEADERS)
   install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/incipit/${folder} COMPONENT engine)
 endforeach()
 
+set(cuda_libraries "")
+if(INCIPIT_CUDA_COMPILER)
+  set(cuda_libraries kernels_cuda)
+endif()
+
 # The object libraries are part of kernels_cpu's archive; they are named because it links them.
 install(TARGETS
     engine engine_base engine_checkpoint engine_sampling engine_schedule engine_tokenizer engine_weights
     kernels_avx2 kernels_avx512 kernels_common kernels_cpu kernels_scalar
+    ${cuda_libraries}
   EXPORT incipit_targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}/incipit COMPONENT engine)
 

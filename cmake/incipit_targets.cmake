@@ -6,12 +6,15 @@ function(incipit_target target)
   set_target_properties(${target} PROPERTIES CXX_EXTENSIONS OFF)
   target_include_directories(${target} PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/incipit>)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wnon-virtual-dtor -Werror)
+  target_compile_options(${target} PRIVATE
+    "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wnon-virtual-dtor;-Werror>"
+    "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;-Xcompiler=-Wall,-Wextra,-Wshadow;-Werror=all-warnings>")
   get_target_property(unity ${target} UNITY_BUILD)
   if(unity)  # a file's own types are in an included file there, and GCC takes that for a header
-    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
+    target_compile_options(${target} PRIVATE
+      $<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-Wno-subobject-linkage>)
   else()  # there a parameter may well have the name of another file's alias
-    target_compile_options(${target} PRIVATE -Wshadow)
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wshadow>)
   endif()
   incipit_sanitize(${target})
 endfunction()

@@ -8,11 +8,9 @@
 #include <utility>
 
 #include "engine/base/log.h"
-#include "engine/kv/kv_budget.h"
 #include "engine/kv/page_table.h"
-#include "engine/model/create_model.h"
+#include "engine/model/open_model.h"
 #include "engine/schedule/engine_loop.h"
-#include "engine/weights/memory_block.h"
 #include "engine/weights/model_registry.h"
 #include "engine/weights/weights.h"
 
@@ -27,17 +25,22 @@ constexpr int32_t kMaxThreads = 1024;
 
 class LocalEngine final : public Engine {
  public:
-  LocalEngine(std::unique_ptr<Model> model, const SchedulerOptions& options, ModelInfo info,
-              std::shared_ptr<const Tokenizer> tokenizer)
+  LocalEngine(OpenedModel opened, ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer)
       : info_(std::move(info)),
         tokenizer_(std::move(tokenizer)),
-        loop_(std::move(model), options,
-              [tokenizer = tokenizer_](TokenId token) { return tokenizer->bytes(token); }) {}
+        loop_(
+            std::move(opened.planned.model), opened.planned.scheduling,
+            [tokens = tokenizer_](TokenId token) { return tokens->bytes(token); },
+            std::move(opened.supply)) {}
 
   SequenceId submit(GenerateRequest request) override { return loop_.submit(std::move(request)); }
   EngineStats stats() const override { return loop_.stats(); }
   const ModelInfo& info() const override { return info_; }
   std::shared_ptr<const Tokenizer> tokenizer() const override { return tokenizer_; }
+  DeviceStatus device() const override { return loop_.device(); }
+  void watch_device(std::function<void(const DeviceStatus&)> on_fault) override {
+    loop_.watch_device(std::move(on_fault));
+  }
 
  private:
   ModelInfo info_;
@@ -54,7 +57,7 @@ Result<void> check_range(const char* name, int64_t value, int64_t low, int64_t h
 Result<void> check_options(const EngineOptions& options) {
   TRY(check_range("n_threads", options.n_threads, 0, kMaxThreads));
   TRY(check_range("max_batch", options.max_batch, 1, kMaxBatch));
-  TRY(check_range("prefill_chunk", options.prefill_chunk, 1, kMaxPrefillChunk));
+  TRY(check_range("prefill_chunk", options.prefill_chunk, 0, kMaxPrefillChunk));
   TRY(check_range("context_tokens", options.context_tokens, 0,
                   std::numeric_limits<int32_t>::max()));
   return check_range("kv_bytes", options.kv_bytes, 0, std::numeric_limits<int64_t>::max());
@@ -81,6 +84,19 @@ Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::filesystem::p
   return tokenizer;
 }
 
+Result<Weights<kernels::CpuTile>> make_weights(const std::filesystem::path& directory,
+                                               const EngineOptions& options,
+                                               const LoadProgress& progress,
+                                               const CancelToken& cancel) {
+  if (options.synthetic.empty())
+    return load_weights(directory, {options.head_format, options.cache_dir}, progress, cancel);
+  progress(0, "making random weights");
+  ASSIGN_OR_RETURN(const ModelConfig config, synthetic_model_config(options.synthetic));
+  // The tokenizer's vocabulary, so that what is generated is text.
+  ASSIGN_OR_RETURN(const ModelConfig theirs, load_model_config(directory));
+  return synthetic_weights(config, options.head_format, 1, options.n_threads, theirs.vocab);
+}
+
 Result<void> check_cancel(const CancelToken& cancel) {
   if (!cancel.cancelled()) return {};
   return Error{ErrorCode::kCancelled, "loading the model was cancelled"};
@@ -100,9 +116,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
   TRY(check_cancel(cancel));
   report(0, "finding the model");
   ASSIGN_OR_RETURN(const std::filesystem::path directory, find_model(options.model));
-  const LoadOptions load_options{options.head_format, options.cache_dir};
-  ASSIGN_OR_RETURN(auto weights, load_weights(
-                                     directory, load_options,
+  ASSIGN_OR_RETURN(auto weights, make_weights(
+                                     directory, options,
                                      [&](double fraction, const std::string& what) {
                                        report(kWeightsShare * fraction, what);
                                      },
@@ -116,39 +131,29 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
   ASSIGN_OR_RETURN(auto prompt, load_prompt_format(directory, *tokenizer));
 
   report(kWeightsShare, "taking memory");
-  ASSIGN_OR_RETURN(const int32_t n_pages, kv_pages_for(config, options.kv_bytes, context_tokens,
-                                                       available_memory_bytes()));
-  const ModelLimits limits = {.n_pages = n_pages,
-                              .context_tokens = context_tokens,
-                              .max_rows = options.max_batch + options.prefill_chunk,
-                              .max_sequences = options.max_batch};
-  ASSIGN_OR_RETURN(auto model,
-                   create_cpu_model(std::move(weights), limits, {options.n_threads, options.isa}));
+  ASSIGN_OR_RETURN(OpenedModel opened, open_model(weights, options, context_tokens));
+  const Model& model = *opened.planned.model;
   TRY(check_cancel(cancel));
 
   ModelInfo info;
   info.directory = std::filesystem::absolute(directory).lexically_normal().string();
   info.name = std::filesystem::path(info.directory).filename().string();
-  info.device = model->device_name();
+  info.device = model.device_name();
+  info.device_note = opened.note;
   info.head_format = options.head_format == HeadFormat::kInt8 ? "int8" : "f16";
-  info.weight_bytes = model->weight_bytes();
-  info.kv_bytes = model->kv_bytes();
-  info.context_tokens =
-      static_cast<int32_t>(std::min<int64_t>(context_tokens, int64_t{n_pages} * kPageTokens));
+  info.weight_bytes = model.weight_bytes();
+  info.kv_bytes = model.kv_bytes();
+  info.context_tokens = static_cast<int32_t>(
+      std::min<int64_t>(context_tokens, int64_t{model.n_pages()} * kPageTokens));
   info.config = config;
   info.prompt = std::move(prompt);
   log::info("engine: {} on {}, {} MB of weights, {} KV pages ({} tokens), context {}", info.name,
-            info.device, info.weight_bytes / 1000000, n_pages, int64_t{n_pages} * kPageTokens,
-            info.context_tokens);
+            info.device, info.weight_bytes / 1000000, model.n_pages(),
+            int64_t{model.n_pages()} * kPageTokens, info.context_tokens);
 
-  const SchedulerOptions scheduling = {.n_pages = n_pages,
-                                       .context_tokens = context_tokens,
-                                       .max_batch = options.max_batch,
-                                       .prefill_chunk = options.prefill_chunk,
-                                       .prefix_caching = options.prefix_caching};
   report(1, "ready");
-  return std::unique_ptr<Engine>(std::make_unique<LocalEngine>(
-      std::move(model), scheduling, std::move(info), std::move(tokenizer)));
+  return std::unique_ptr<Engine>(
+      std::make_unique<LocalEngine>(std::move(opened), std::move(info), std::move(tokenizer)));
 }
 
 }  // namespace incipit::engine

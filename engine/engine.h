@@ -88,13 +88,24 @@ struct EngineStats {
 struct ModelInfo {
   std::string name;  // "pocket"
   std::string directory;
-  std::string device;       // "cpu (avx512-vnni, 2 threads)"
+  std::string device;       // "cpu (avx512-vnni, 2 threads)": where it was loaded
+  std::string device_note;  // why there, when it was not asked for by name; may be empty
   std::string head_format;  // "int8" or "f16"
   int64_t weight_bytes = 0;
   int64_t kv_bytes = 0;
   int32_t context_tokens = 0;  // longest prompt plus answer
   ModelConfig config;
   PromptFormat prompt;
+};
+
+inline constexpr const char* kNoDevice = "none";
+
+// Where the model runs now, or kNoDevice. Another device than ModelInfo's takes over when that one
+// fails.
+struct DeviceStatus {
+  std::string device;
+  int32_t n_faults = 0;
+  std::string last_fault;  // what failed and what came of it; empty: nothing did
 };
 
 class Engine {
@@ -112,6 +123,11 @@ class Engine {
   virtual EngineStats stats() const = 0;
   virtual const ModelInfo& info() const = 0;
   virtual std::shared_ptr<const Tokenizer> tokenizer() const = 0;
+
+  virtual DeviceStatus device() const { return {info().device, 0, ""}; }
+  // `on_fault` runs on the engine thread after each fault of the device, when it is known what came
+  // of it. One at a time; an empty one ends it. It must not call the engine.
+  virtual void watch_device(std::function<void(const DeviceStatus&)> on_fault) { (void)on_fault; }
 };
 
 }  // namespace incipit::engine

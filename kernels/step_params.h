@@ -1,18 +1,32 @@
-// Parameters of the fused steps of a Llama layer. The reference, the CPU and (later) the CUDA entry
-// points take the same structs; `Layout` is the weight layout of the backend, so a matrix packed
-// for another backend does not compile. Shape letters: n_rows tokens of this step (any mix of
-// sequences), hidden, ffn, vocab, n_heads, n_kv_heads, head_dim. All activations are float,
-// row-major, 64-byte aligned at the base pointer. No step allocates.
+// Parameters of the fused steps of a Llama layer. The reference, the CPU and the CUDA entry points
+// take the same structs; `Layout` is the weight layout of the backend, so a matrix packed for
+// another backend does not compile. Shape letters: n_rows tokens of this step (any mix of
+// sequences), hidden, ffn, vocab, n_heads, n_kv_heads, head_dim. Activations are row-major, 64-byte
+// aligned at the base pointer; the residual stream is float, what attention takes and gives is
+// Activation<Layout>. No step allocates.
 #pragma once
 
 #include <cstdint>
 
+#include "kernels/quant/cuda_layout.h"
 #include "kernels/quant/int4_layout.h"
 #include "kernels/quant/int8_layout.h"
 
 namespace incipit::kernels {
 
 inline constexpr int kPageTokens = 16;  // tokens in a KV page
+
+// Queries, and what attention makes of them: float on the CPU, fp16 bits on CUDA.
+template <class Layout>
+struct ActivationOf {
+  using Type = float;
+};
+template <>
+struct ActivationOf<CudaTile> {
+  using Type = uint16_t;
+};
+template <class Layout>
+using Activation = typename ActivationOf<Layout>::Type;
 
 // Which token each row is, and where its sequence's keys and values live.
 struct RowBatch {
@@ -24,10 +38,11 @@ struct RowBatch {
   int32_t page_table_stride = 0;
 };
 
-// One layer's pages. fp16 bit patterns; always finite (the pool is zeroed once).
+// One layer's pages. fp16 bit patterns; always finite (the pool is zeroed once). The order inside a
+// page of keys is the backend's own: CUDA has them as it has values.
 struct KvLayerView {
-  uint16_t* k_pages = nullptr;  // [n_pages, n_kv_heads, head_dim, kPageTokens]: tokens innermost,
-                                // 16 scores are 16 lanes
+  uint16_t* k_pages = nullptr;  // CPU: [n_pages, n_kv_heads, head_dim, kPageTokens]: tokens
+                                // innermost, 16 scores are 16 lanes
   uint16_t* v_pages = nullptr;  // [n_pages, n_kv_heads, kPageTokens, head_dim]
 };
 
@@ -41,8 +56,10 @@ struct EmbedParams {
   int32_t n_rows = 0;
   int32_t hidden = 0;
   const int32_t* token_ids = nullptr;  // [n_rows], each in 0 .. vocab - 1
-  const uint16_t* table = nullptr;     // [vocab, hidden], fp16
+  const uint16_t* table = nullptr;     // [vocab, hidden], fp16; CUDA: in host memory
   float* x = nullptr;                  // out: [n_rows, hidden], the residual stream
+  // The norm that reads x next, for a backend that prepares rows for it; may be null.
+  const float* next_norm_weight = nullptr;  // [hidden]
 };
 
 // q, k, v = W rmsnorm(x); RoPE on q and k (pairs i, i + head_dim/2); k and v are written to their
@@ -58,29 +75,32 @@ struct QkvRopeAppendParams {
   Int4View<Layout> w_qkv;  // [(n_heads + 2 n_kv_heads) head_dim, hidden]: rows of q, then k, then v
   const float* rope_cos = nullptr;  // [n_positions, head_dim / 2]
   const float* rope_sin = nullptr;  // [n_positions, head_dim / 2]
-  float* q = nullptr;               // out: [n_rows, n_heads * head_dim]
+  Activation<Layout>* q = nullptr;  // out: [n_rows, n_heads * head_dim]
   KvLayerView kv;                   // out: the rows' slots
 };
 
 // Causal attention of each row over positions 0 .. positions[row] of its sequence.
-struct AttentionParams {
+template <class Layout>
+struct AttentionParamsOf {
   RowBatch rows;
   HeadShape heads;
-  const float* q = nullptr;  // [n_rows, n_heads * head_dim]
+  const Activation<Layout>* q = nullptr;  // [n_rows, n_heads * head_dim]
   KvLayerView kv;
-  float scale = 0;       // 1 / sqrt(head_dim)
-  float* out = nullptr;  // [n_rows, n_heads * head_dim]
+  float scale = 0;                    // 1 / sqrt(head_dim)
+  Activation<Layout>* out = nullptr;  // [n_rows, n_heads * head_dim]
 };
+using AttentionParams = AttentionParamsOf<CpuTile>;
 
 // x += W attention
 template <class Layout>
 struct OutProjAddParams {
   int32_t n_rows = 0;
   int32_t hidden = 0;
-  int32_t attention_dim = 0;         // n_heads * head_dim
-  const float* attention = nullptr;  // [n_rows, attention_dim]
-  Int4View<Layout> w_out;            // [hidden, attention_dim]
-  float* x = nullptr;                // in, out: [n_rows, hidden]
+  int32_t attention_dim = 0;                      // n_heads * head_dim
+  const Activation<Layout>* attention = nullptr;  // [n_rows, attention_dim]
+  Int4View<Layout> w_out;                         // [hidden, attention_dim]
+  float* x = nullptr;                             // in, out: [n_rows, hidden]
+  const float* next_norm_weight = nullptr;        // as in EmbedParams
 };
 
 // x += W_down (silu(W_gate n) * W_up n), n = rmsnorm(x)
@@ -91,9 +111,10 @@ struct MlpAddParams {
   int32_t ffn = 0;
   const float* norm_weight = nullptr;  // [hidden]
   float norm_eps = 0;
-  Int4View<Layout> w_gate_up;  // [2 ffn, hidden]: rows of gate, then of up
-  Int4View<Layout> w_down;     // [hidden, ffn]
-  float* x = nullptr;          // in, out: [n_rows, hidden]
+  Int4View<Layout> w_gate_up;               // [2 ffn, hidden]: rows of gate, then of up
+  Int4View<Layout> w_down;                  // [hidden, ffn]
+  float* x = nullptr;                       // in, out: [n_rows, hidden]
+  const float* next_norm_weight = nullptr;  // as in EmbedParams
 };
 
 // logits[i] = W rmsnorm(x[rows[i]])

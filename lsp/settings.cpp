@@ -48,6 +48,20 @@ const std::array kRows = {
                "Threads of the engine; 0: what the command line says. A change loads the model "
                "again.",
                IntegerSetting{&Settings::threads, 0, 1024}},
+    SettingRow{"device",
+               "Where the model runs: auto (a CUDA GPU where it can be used and the model fits), "
+               "cpu, cuda or cuda:N; empty: what the command line says. A change loads the model "
+               "again.",
+               &Settings::device},
+    SettingRow{
+        "gpuMemory",
+        "Memory of the GPU for weights, workspace and KV pages: a size (11GiB) or a fraction "
+        "of what is free (0.9); empty: what the command line says.",
+        &Settings::gpu_memory},
+    SettingRow{"contextTokens",
+               "Longest prompt with its answer that the engine makes room for, in tokens; 0: what "
+               "the command line says, else what the model knows, at most 8192.",
+               IntegerSetting{&Settings::context_tokens, 0, 1 << 20}},
 };
 
 const SettingRow* find_row(std::string_view key) {

@@ -30,6 +30,9 @@ struct Settings {
   bool prewarm = true;
   std::string model;
   int32_t threads = 0;
+  std::string device;
+  std::string gpu_memory;
+  int32_t context_tokens = 0;
 };
 
 struct IntegerSetting {

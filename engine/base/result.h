@@ -20,6 +20,7 @@ enum class ErrorCode {
   kOutOfMemory,      // no pages, no device memory, over a stated budget
   kCancelled,        // asked to stop
   kIo,               // the operating system refused
+  kDevice,           // the device failed or does not answer
   kInternal,         // a defect of ours, reported instead of crashing
 };
 

@@ -7,7 +7,9 @@
 #include <string>
 
 #include "engine/model/activations.h"
+#include "engine/model/backend.h"
 #include "engine/model/host_buffer.h"
+#include "engine/model/host_rows.h"
 #include "kernels/common/thread_pool.h"
 #include "kernels/cpu/isa.h"
 #include "kernels/cpu/steps.h"
@@ -17,16 +19,28 @@ namespace incipit::engine {
 class CpuBackend {
  public:
   using WeightLayout = kernels::CpuTile;
-  using Buffer = HostBuffer;
+  using Buffer = engine::HostBuffer;
+  using HostBuffer = engine::HostBuffer;
 
   CpuBackend(kernels::Isa isa, int32_t n_threads, const ModelConfig& config,
              const StepCapacity& capacity)
       : pool_(n_threads),
         steps_(isa, pool_, limits_of(config, capacity)),
+        rows_(capacity.max_logit_rows),
         device_name_(fmt::format("cpu ({}, {} thread{})", kernels::name_of(isa), pool_.n_threads(),
                                  pool_.n_threads() == 1 ? "" : "s")) {}
 
   const char* device_name() const { return device_name_.c_str(); }
+
+  StepInputs begin_step(const ForwardBatch& batch, const uint16_t*) {
+    return HostRows::inputs_of(batch);
+  }
+  void run(kernels::FunctionRef<void()> launches) { launches(); }
+  void finish_step() {}
+  void keep_logit_rows(const ForwardBatch& batch, const RowWidths& widths, StepInputs& inputs,
+                       StepRows<float>& rows) {
+    rows_.keep_logit_rows(batch, widths, inputs, rows);
+  }
 
   void embed(const kernels::EmbedParams& p) { steps_.embed(p); }
   void qkv_rope_append(const kernels::QkvRopeAppendParams<WeightLayout>& p) {
@@ -38,10 +52,10 @@ class CpuBackend {
   void lm_head(const kernels::LmHeadParams<WeightLayout>& p) { steps_.lm_head(p); }
   void top_candidates(const kernels::TopCandidatesParams& p) { steps_.top_candidates(p); }
 
-  void upload(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes); }
-  void download(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes); }
-  void copy(void* to, const void* from, int64_t n_bytes) {
-    if (n_bytes > 0) std::memcpy(to, from, static_cast<size_t>(n_bytes));
+  void upload(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes, 0, 1); }
+  void download(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes, 0, 1); }
+  void copy(void* to, const void* from, int64_t n_bytes, int64_t stride, int32_t n) {
+    copy_runs(to, from, n_bytes, stride, n);
   }
 
  private:
@@ -56,6 +70,7 @@ class CpuBackend {
 
   kernels::ThreadPool pool_;
   kernels::CpuSteps steps_;
+  HostRows rows_;
   std::string device_name_;
 };
 

@@ -37,8 +37,9 @@ Result<std::unique_ptr<Model>> create_cpu_model(Weights<kernels::CpuTile> weight
       .max_pages = pages_for(limits.context_tokens)};
   try {
     auto backend = std::make_unique<CpuBackend>(isa, options.n_threads, weights.config, capacity);
-    return LlamaModel<CpuBackend>::create(std::move(backend), std::move(weights), limits.n_pages,
-                                          limits.context_tokens, capacity);
+    return LlamaModel<CpuBackend>::create(
+        std::move(backend), std::move(weights), [&] { return Result<int32_t>(limits.n_pages); },
+        limits.context_tokens, capacity);
   } catch (const std::bad_alloc&) {
     return Error{ErrorCode::kOutOfMemory,
                  fmt::format("memory: no room for the working space of {} rows", limits.max_rows)};

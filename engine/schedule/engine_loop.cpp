@@ -56,14 +56,20 @@ Error invalid(std::string message) {
   return Error{ErrorCode::kInvalidArgument, std::move(message)};
 }
 
+Error no_device() {
+  return Error{ErrorCode::kDevice, "the device failed and the model could not be loaded again"};
+}
+
 }  // namespace
 
 EngineLoop::EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options,
-                       TokenBytes bytes_of)
+                       TokenBytes bytes_of, ModelSupply supply)
     : model_(std::move(model)),
       config_(model_->config()),
-      scheduler_(with_pages(options, model_->n_pages())),
+      scheduler_(std::make_unique<Scheduler>(with_pages(options, model_->n_pages()))),
       bytes_of_(std::move(bytes_of)),
+      supply_(std::move(supply)),
+      device_{model_->device_name(), 0, ""},
       submissions_(std::numeric_limits<size_t>::max()) {
   CHECK_LE(options.max_batch + options.prefill_chunk, model_->max_rows());
   publish_stats();
@@ -95,17 +101,17 @@ void EngineLoop::run() {
     step();
     publish_stats();
   }
-  while (!scheduler_.running().empty())
-    finish(*scheduler_.running().front(), FinishReason::kCancelled);
-  while (!scheduler_.waiting().empty())
-    finish(*scheduler_.waiting().front(), FinishReason::kCancelled);
+  while (!scheduler_->running().empty())
+    finish(*scheduler_->running().front(), FinishReason::kCancelled);
+  while (!scheduler_->waiting().empty())
+    finish(*scheduler_->waiting().front(), FinishReason::kCancelled);
   while (std::optional<Submission> submission = submissions_.try_pop())
     refuse(std::move(*submission), FinishReason::kCancelled, {});
 }
 
 // Waits only when there is nothing else to do. False: the engine is to stop.
 bool EngineLoop::take_submissions() {
-  if (scheduler_.idle()) {
+  if (scheduler_->idle()) {
     std::optional<Submission> first = submissions_.pop();
     if (!first) return false;
     accept(std::move(*first));
@@ -121,6 +127,7 @@ bool EngineLoop::take_submissions() {
 void EngineLoop::accept(Submission submission) {
   if (submission.request.cancel.cancelled())
     return refuse(std::move(submission), FinishReason::kCancelled, {});
+  if (!model_) return refuse(std::move(submission), FinishReason::kError, no_device());
   if (Result<void> checked = check(submission.request); !checked)
     return refuse(std::move(submission), FinishReason::kError, checked.error());
 
@@ -129,10 +136,10 @@ void EngineLoop::accept(Submission submission) {
   sequence->submitted = submission.submitted;
   // All that the sequence can ever hold, so that no step allocates for it.
   const int64_t most = std::min(int64_t{sequence->n_prompt} + sequence->request.stop.max_new_tokens,
-                                int64_t{scheduler_.max_sequence_tokens()});
+                                int64_t{scheduler_->max_sequence_tokens()});
   sequence->tokens.reserve(static_cast<size_t>(most));
   sequence->pages.reserve(static_cast<size_t>(pages_for(most)));
-  scheduler_.add(std::move(sequence));
+  scheduler_->add(std::move(sequence));
 }
 
 Result<void> EngineLoop::check(const GenerateRequest& request) const {
@@ -153,10 +160,10 @@ Result<void> EngineLoop::check(const GenerateRequest& request) const {
     return invalid(fmt::format("max_lines: want >= 0, found {}", stop.max_lines));
   if (std::ranges::any_of(stop.stop_strings, &std::string::empty))
     return invalid("stop_strings: an empty string would end every answer at once");
-  if (scheduler_.waiting().size() >= kMaxWaiting)
+  if (scheduler_->waiting().size() >= kMaxWaiting)
     return Error{ErrorCode::kOutOfMemory,
                  fmt::format("{} requests are waiting already", kMaxWaiting)};
-  return scheduler_.check_fits(static_cast<int64_t>(request.prompt.size()));
+  return scheduler_->check_fits(static_cast<int64_t>(request.prompt.size()));
 }
 
 void EngineLoop::finish_cancelled() {
@@ -167,8 +174,8 @@ void EngineLoop::finish_cancelled() {
     return at == list.end() ? nullptr : at->get();
   };
   for (;;) {
-    Sequence* cancelled = find(scheduler_.running());
-    if (cancelled == nullptr) cancelled = find(scheduler_.waiting());
+    Sequence* cancelled = find(scheduler_->running());
+    if (cancelled == nullptr) cancelled = find(scheduler_->waiting());
     if (cancelled == nullptr) return;
     finish(*cancelled, FinishReason::kCancelled);
   }
@@ -176,16 +183,16 @@ void EngineLoop::finish_cancelled() {
 
 void EngineLoop::finish_prefilled() {
   for (;;) {
-    const auto at = std::ranges::find_if(scheduler_.running(), [](const auto& sequence) {
+    const auto at = std::ranges::find_if(scheduler_->running(), [](const auto& sequence) {
       return sequence->prefill_only() && sequence->n_pending() == 0;
     });
-    if (at == scheduler_.running().end()) return;
+    if (at == scheduler_->running().end()) return;
     finish(**at, FinishReason::kPrefilled);
   }
 }
 
 void EngineLoop::step() {
-  const StepPlan& plan = scheduler_.next();
+  const StepPlan& plan = scheduler_->next();
   if (!plan.empty()) {
     const auto now = Sequence::Clock::now();
     for (const StepPlan::Rows& rows : plan.rows)
@@ -194,10 +201,12 @@ void EngineLoop::step() {
     try {
       for (const PageCopy& copy : plan.copies) model_->copy_page(copy.from, copy.to, copy.n_tokens);
       model_->forward(plan.batch);
+    } catch (const DeviceFault& fault) {
+      return replace_model(fault);
     } catch (const std::exception& e) {
       return fail_step(plan, e.what());
     }
-    scheduler_.commit();
+    scheduler_->commit();
     for (const StepPlan::Rows& rows : plan.rows) take_token(rows);
   }
   finish_prefilled();
@@ -209,7 +218,7 @@ void EngineLoop::take_token(const StepPlan::Rows& rows) {
   Sequence& sequence = *rows.sequence;
   if (sequence.request.cancel.cancelled()) return finish(sequence, FinishReason::kCancelled);
   if (rows.logit_index < 0) return;
-  if (sequence.n_tokens() >= scheduler_.max_sequence_tokens())
+  if (sequence.n_tokens() >= scheduler_->max_sequence_tokens())
     return finish(sequence, FinishReason::kContextFull);
   const std::optional<TokenId> token = sample_token(model_->candidates(rows.logit_index),
                                                     sequence.request.sampling, sequence.n_tokens());
@@ -226,7 +235,7 @@ void EngineLoop::take_token(const StepPlan::Rows& rows) {
     ++totals_.tokens_generated;
   }
   if (cause) return finish(sequence, reason_of(*cause));
-  if (sequence.n_tokens() >= scheduler_.max_sequence_tokens())
+  if (sequence.n_tokens() >= scheduler_->max_sequence_tokens())
     return finish(sequence, FinishReason::kContextFull);
   emit(sequence);
 }
@@ -238,6 +247,73 @@ void EngineLoop::fail_step(const StepPlan& plan, const std::string& what) {
            Error{ErrorCode::kInternal, "the model failed: " + what}, Scheduler::Keep::kNothing);
 }
 
+// Everything that runs has its keys and values on the device that failed.
+void EngineLoop::replace_model(const DeviceFault& fault) {
+  const std::string name = model_->device_name();
+  log::error("engine: {} failed: {}", name, fault.what());
+  while (!scheduler_->running().empty())
+    finish(*scheduler_->running().front(), FinishReason::kError,
+           Error{ErrorCode::kDevice, fmt::format("{} failed: {}", name, fault.what())},
+           Scheduler::Keep::kNothing);
+  // What does not answer is left alone: giving its memory back would wait for it.
+  if (fault.kind() == DeviceFault::Kind::kDoesNotAnswer) {
+    (void)model_.release();
+  } else {
+    model_.reset();
+  }
+  const std::string outcome =
+      install(supply_ ? supply_(fault) : Error{ErrorCode::kDevice, "there is no other device"});
+  report_fault(fmt::format("{} failed ({}); {}", name, fault.what(), outcome));
+}
+
+// Goes on with that model, under a scheduler with nothing in its cache; or without any. Returns
+// what to tell the user of it.
+std::string EngineLoop::install(Result<PlannedModel> next) {
+  totals_.tokens_reused += scheduler_->tokens_reused();
+  totals_.tokens_prefilled += scheduler_->tokens_prefilled();
+  std::vector<std::unique_ptr<Sequence>> waiting = scheduler_->take_waiting();
+  SchedulerOptions options = scheduler_->options();
+  if (next) {
+    model_ = std::move(next->model);
+    options = with_pages(next->scheduling, model_->n_pages());
+    CHECK_LE(options.max_batch + options.prefill_chunk, model_->max_rows());
+  }
+  scheduler_ = std::make_unique<Scheduler>(options);
+  adopt_waiting(std::move(waiting));
+  if (next) return fmt::format("the model was loaded again and runs on {}", model_->device_name());
+  while (!scheduler_->waiting().empty())
+    finish(*scheduler_->waiting().front(), FinishReason::kError, no_device());
+  return fmt::format("the model cannot be loaded again: {}", next.error().message);
+}
+
+void EngineLoop::adopt_waiting(std::vector<std::unique_ptr<Sequence>> waiting) {
+  for (std::unique_ptr<Sequence>& sequence : waiting) {
+    const Result<void> fits = scheduler_->check_fits(sequence->n_tokens());
+    Sequence& added = scheduler_->add(std::move(sequence));
+    if (!fits) finish(added, FinishReason::kError, fits.error());
+  }
+}
+
+void EngineLoop::report_fault(const std::string& what) {
+  log::warn("engine: {}", what);
+  publish_stats();
+  const std::lock_guard lock(device_mutex_);
+  device_.device = model_ ? model_->device_name() : kNoDevice;
+  ++device_.n_faults;
+  device_.last_fault = what;
+  call_guarded("on_fault", on_fault_, device_);
+}
+
+DeviceStatus EngineLoop::device() const {
+  const std::lock_guard lock(device_mutex_);
+  return device_;
+}
+
+void EngineLoop::watch_device(std::function<void(const DeviceStatus&)> on_fault) {
+  const std::lock_guard lock(device_mutex_);
+  on_fault_ = std::move(on_fault);
+}
+
 // Hands out what has become certain.
 void EngineLoop::emit(Sequence& sequence) {
   for (; sequence.n_emitted < sequence.matcher.n_released(); ++sequence.n_emitted)
@@ -247,7 +323,7 @@ void EngineLoop::emit(Sequence& sequence) {
 
 void EngineLoop::finish(Sequence& sequence, FinishReason reason, std::optional<Error> error,
                         Scheduler::Keep keep) {
-  const std::unique_ptr<Sequence> gone = scheduler_.remove(sequence, keep);
+  const std::unique_ptr<Sequence> gone = scheduler_->remove(sequence, keep);
   if (reason != FinishReason::kStopString) gone->matcher.finish();
   ++totals_.requests_finished;
   if (reason == FinishReason::kCancelled) ++totals_.requests_cancelled;
@@ -295,13 +371,13 @@ void EngineLoop::refuse(Submission submission, FinishReason reason, std::optiona
 
 void EngineLoop::publish_stats() {
   EngineStats stats = totals_;
-  stats.pages_total = scheduler_.allocator().n_pages();
-  stats.pages_free = scheduler_.allocator().n_free();
-  stats.pages_cached = scheduler_.cache().n_evictable();
-  stats.tokens_reused = scheduler_.tokens_reused();
-  stats.tokens_prefilled = scheduler_.tokens_prefilled();
-  stats.sequences_running = static_cast<int32_t>(scheduler_.running().size());
-  stats.sequences_waiting = static_cast<int32_t>(scheduler_.waiting().size());
+  stats.pages_total = scheduler_->allocator().n_pages();
+  stats.pages_free = scheduler_->allocator().n_free();
+  stats.pages_cached = scheduler_->cache().n_evictable();
+  stats.tokens_reused += scheduler_->tokens_reused();
+  stats.tokens_prefilled += scheduler_->tokens_prefilled();
+  stats.sequences_running = static_cast<int32_t>(scheduler_->running().size());
+  stats.sequences_waiting = static_cast<int32_t>(scheduler_->waiting().size());
   stats_.write(stats);
 }
 

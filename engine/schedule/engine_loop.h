@@ -3,17 +3,25 @@
 // model from construction on and is the only one to touch it. submit() and stats() may be called
 // from any thread, submit() also from a callback; callbacks run on the engine thread. Destruction
 // (not from a callback) answers every request with kCancelled within one step and joins.
+//
+// A device that fails (DeviceFault) takes the model down with it: the requests that run get
+// kDevice, those that wait stay, and the loop goes on with the model that the ModelSupply makes.
+// Without one, or when it has none, every later request is refused with kDevice.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "engine/base/bounded_queue.h"
 #include "engine/engine.h"
 #include "engine/model/model.h"
+#include "engine/schedule/model_supply.h"
 #include "engine/schedule/scheduler.h"
 #include "engine/schedule/stats_board.h"
 
@@ -26,13 +34,17 @@ inline constexpr size_t kMaxWaiting = 1024;
 class EngineLoop {
  public:
   // options.n_pages is taken from the model; the model must take max_batch + prefill_chunk rows.
-  EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options, TokenBytes bytes_of);
+  EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options, TokenBytes bytes_of,
+             ModelSupply supply = {});
   ~EngineLoop();
   EngineLoop(const EngineLoop&) = delete;
   EngineLoop& operator=(const EngineLoop&) = delete;
 
   SequenceId submit(GenerateRequest request);
   EngineStats stats() const { return stats_.read(); }
+
+  DeviceStatus device() const;
+  void watch_device(std::function<void(const DeviceStatus&)> on_fault);
 
  private:
   struct Submission {
@@ -50,18 +62,27 @@ class EngineLoop {
   void step();
   void take_token(const StepPlan::Rows& rows);
   void fail_step(const StepPlan& plan, const std::string& what);
+  void replace_model(const DeviceFault& fault);
+  std::string install(Result<PlannedModel> next);
+  void adopt_waiting(std::vector<std::unique_ptr<Sequence>> waiting);
+  void report_fault(const std::string& what);
   void emit(Sequence& sequence);
   void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error = {},
               Scheduler::Keep keep = Scheduler::Keep::kPages);
   void refuse(Submission submission, FinishReason reason, std::optional<Error> error);
   void publish_stats();
 
-  std::unique_ptr<Model> model_;
-  const ModelConfig config_;  // a copy: submit() may not touch the model
-  Scheduler scheduler_;
+  std::unique_ptr<Model> model_;  // null: its device failed and there is no other
+  const ModelConfig config_;      // a copy: submit() may not touch the model
+  std::unique_ptr<Scheduler> scheduler_;
   TokenBytes bytes_of_;
-  EngineStats totals_;  // the counters that the scheduler does not keep
+  ModelSupply supply_;
+  EngineStats totals_;  // the counters that the scheduler does not keep, and those of earlier ones
   StatsBoard stats_;
+
+  mutable std::mutex device_mutex_;  // for the next two, and while on_fault runs
+  DeviceStatus device_;
+  std::function<void(const DeviceStatus&)> on_fault_;
 
   BoundedQueue<Submission> submissions_;
   std::atomic<int64_t> n_submitted_{0};

@@ -14,6 +14,7 @@ namespace {
 // Rows of a prompt that ride along with a request of higher priority: enough to get on, few enough
 // not to slow that one down noticeably.
 constexpr int32_t kRideAlongShare = 8;
+constexpr int32_t kFlatRideAlongShare = 2;  // where rows are nearly free
 
 void insert_by_rank(std::vector<std::unique_ptr<Sequence>>& list, std::unique_ptr<Sequence> item) {
   const auto at = std::ranges::find_if(
@@ -195,8 +196,23 @@ bool Scheduler::room_for(int32_t n_pages) const {
   return promised <= allocator_.n_free() + cache_.n_evictable();
 }
 
+Scheduler::PrefillBudget Scheduler::prefill_budget() const {
+  const int32_t chunk = options_.prefill_chunk;
+  const PrefillBudget whole = {chunk, std::max(1, chunk / kRideAlongShare)};
+  if (options_.flat_rows == 0 || running_.empty()) return whole;
+  const auto n_decodes = static_cast<int32_t>(plan_.rows.size());  // planned first, one row each
+  int64_t n_pending = 0;  // of the highest priority; what ranks below it takes what is left
+  for (const std::unique_ptr<Sequence>& sequence : running_)
+    if (!sequence->decoding() && sequence->request.priority == running_.front()->request.priority)
+      n_pending += sequence->n_pending();
+  if (n_pending >= options_.large_step_rows) return whole;
+  const int32_t n_rows = std::clamp(options_.flat_rows - n_decodes, 1, chunk);
+  return {n_rows, std::max(1, n_rows / kFlatRideAlongShare)};
+}
+
 void Scheduler::plan_prefills() {
-  int32_t budget = options_.prefill_chunk;
+  const PrefillBudget limits = prefill_budget();
+  int32_t budget = limits.n_rows;
   std::optional<Priority> first;  // the highest priority in this step
   for (const StepPlan::Rows& rows : plan_.rows)
     first = std::min(first.value_or(Priority::kPrewarm), rows.sequence->request.priority);
@@ -207,8 +223,7 @@ void Scheduler::plan_prefills() {
     skip_published(sequence);
     if (sequence.n_pending() == 0) continue;
     int32_t n_rows = std::min(budget, sequence.n_pending());
-    if (first && sequence.request.priority > *first)
-      n_rows = std::min(n_rows, std::max(1, options_.prefill_chunk / kRideAlongShare));
+    if (first && sequence.request.priority > *first) n_rows = std::min(n_rows, limits.n_ride_along);
     n_rows = grow(sequence, n_rows);
     if (n_rows == 0) {
       preempt(sequence);

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "engine/base/result.h"
@@ -30,6 +31,10 @@ struct SchedulerOptions {
   int32_t max_batch = 8;       // sequences running at the same time
   int32_t prefill_chunk = 64;  // prompt rows in one step
   PrefixCaching prefix_caching = PrefixCaching::kOn;
+  // Where steps of up to so many rows cost little more than one of a single row (0: nowhere), a
+  // prompt goes in such steps until so many of its rows wait that a whole chunk is faster.
+  int32_t flat_rows = 0;
+  int32_t large_step_rows = 0;
 };
 
 struct PageCopy {
@@ -74,9 +79,13 @@ class Scheduler {
   enum class Keep { kPages, kNothing };  // kNothing: what was computed last cannot be trusted
   std::unique_ptr<Sequence> remove(Sequence& sequence, Keep keep = Keep::kPages);
 
+  // The sequences that wait, by rank: they hold no pages, so another scheduler can go on with them.
+  std::vector<std::unique_ptr<Sequence>> take_waiting() { return std::exchange(waiting_, {}); }
+
   // In no particular order; invalidated by add(), next() and remove().
   const std::vector<std::unique_ptr<Sequence>>& running() const { return running_; }
   const std::vector<std::unique_ptr<Sequence>>& waiting() const { return waiting_; }
+  const SchedulerOptions& options() const { return options_; }
   bool idle() const { return running_.empty() && waiting_.empty(); }
 
   const PageAllocator& allocator() const { return allocator_; }
@@ -90,6 +99,11 @@ class Scheduler {
   void plan_decodes();
   void admit_waiting();
   void plan_prefills();
+  struct PrefillBudget {
+    int32_t n_rows = 0;        // of prompts in this step
+    int32_t n_ride_along = 0;  // of one that ranks below the first of the step
+  };
+  PrefillBudget prefill_budget() const;
   void build_batch();
 
   bool admit(Sequence& sequence);

@@ -33,7 +33,7 @@ const char* name_of(Severity severity) {
 std::vector<Finding> diagnose(const DiagnoseOptions& options) {
   std::vector<Finding> findings;
   diagnose_cpu(findings);
-  diagnose_cuda(findings);
+  diagnose_cuda(options.engine, findings);
 
   const auto dir = find_model(options.engine.model);
   if (!dir.ok()) {
@@ -54,6 +54,7 @@ std::vector<Finding> diagnose(const DiagnoseOptions& options) {
   std::vector<Finding> checkpoint;
   const int64_t weight_bytes = diagnose_checkpoint(*dir, *config, options.engine, checkpoint);
   diagnose_memory(weight_bytes, *config, options.engine, findings);
+  if (weight_bytes >= 0) diagnose_cuda_memory(weight_bytes, *config, options.engine, findings);
   findings.push_back({Severity::kOk, "model", describe_model(*dir, *config), ""});
   findings.insert(findings.end(), checkpoint.begin(), checkpoint.end());
   diagnose_files(*dir, findings);

@@ -26,7 +26,7 @@ struct Finding {
 };
 
 struct DiagnoseOptions {
-  EngineOptions engine;  // model, head_format, cache_dir, kv_bytes, context_tokens are looked at
+  EngineOptions engine;  // but for threads and batches, everything is looked at
 };
 
 // Always at least one finding for each area that could be looked at, in the order above.

@@ -1,5 +1,5 @@
-// The parts of diagnose(), apart for size: diagnose_machine.cpp and diagnose_model.cpp. Included by
-// engine/tools/diagnose*.cpp alone.
+// The parts of diagnose(), apart for size: diagnose_machine.cpp, diagnose_cuda.cpp and
+// diagnose_model.cpp. Included by engine/tools/diagnose*.cpp alone.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,10 @@ namespace incipit::engine {
 std::string in_mib(int64_t bytes);  // "43.5 MiB"
 
 void diagnose_cpu(std::vector<Finding>& findings);
-void diagnose_cuda(std::vector<Finding>& findings);
+void diagnose_cuda(const EngineOptions& options, std::vector<Finding>& findings);
+// Whether the model fits the GPU, with contexts of 8192 and 16384 tokens (or the one asked for).
+void diagnose_cuda_memory(int64_t weight_bytes, const ModelConfig& config,
+                          const EngineOptions& options, std::vector<Finding>& findings);
 // `weight_bytes` of the packed model and what its KV pages take by default.
 void diagnose_memory(int64_t weight_bytes, const ModelConfig& config, const EngineOptions& options,
                      std::vector<Finding>& findings);

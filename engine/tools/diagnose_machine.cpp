@@ -1,5 +1,4 @@
 #include <fmt/core.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <fstream>
@@ -7,7 +6,6 @@
 #include <thread>
 
 #include "engine/kv/kv_budget.h"
-#include "engine/tools/cuda_driver.h"
 #include "engine/tools/diagnose_internal.h"
 #include "engine/weights/memory_block.h"
 #include "kernels/common/thread_pool.h"
@@ -58,19 +56,6 @@ void diagnose_cpu(std::vector<Finding>& findings) {
     cpu.advice = "without AVX2 completions are slow: use a machine from 2013 or later";
   }
   findings.push_back(cpu);
-}
-
-void diagnose_cuda(std::vector<Finding>& findings) {
-  const CudaDriver driver = probe_cuda_driver();
-  Finding cuda{Severity::kNote, "cuda", "", ""};
-  if (!driver.devices.empty()) {
-    cuda.found = fmt::format("this build has no CUDA backend; the driver sees {}",
-                             fmt::join(driver.devices, ", "));
-    cuda.advice = "the model runs on the CPU";
-  } else {
-    cuda.found = fmt::format("this build has no CUDA backend; {}", driver.failure);
-  }
-  findings.push_back(cuda);
 }
 
 void diagnose_memory(int64_t weight_bytes, const ModelConfig& config, const EngineOptions& options,

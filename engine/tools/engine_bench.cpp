@@ -4,18 +4,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <memory>
 #include <utility>
 
 #include "engine/kv/page_table.h"
-#include "engine/model/create_model.h"
-#include "engine/schedule/scheduler.h"
 #include "engine/tools/bench_driver.h"
-#include "engine/weights/model_registry.h"
+#include "engine/tools/bench_model.h"
 #include "engine/weights/weights.h"
 #include "kernels/common/thread_pool.h"
-#include "kernels/cpu/isa.h"
-#include "kernels/cpu/machine_peaks.h"
 
 namespace incipit::engine {
 
@@ -53,30 +48,6 @@ int64_t step_weight_bytes(const Weights<kernels::CpuTile>& w) {
   return w.bytes - int64_t{w.config.vocab} * w.config.hidden * 2;
 }
 
-struct Loaded {
-  Weights<kernels::CpuTile> weights;
-  std::string name;
-};
-
-Result<Loaded> load(const EngineBenchOptions& options, int32_t n_threads,
-                    const BenchProgress& progress, const CancelToken& cancel) {
-  if (!options.synthetic.empty()) {
-    progress(0, "making random weights");
-    ASSIGN_OR_RETURN(const ModelConfig config, synthetic_model_config(options.synthetic));
-    ASSIGN_OR_RETURN(auto weights,
-                     synthetic_weights(config, options.engine.head_format, 1, n_threads));
-    return Loaded{std::move(weights), options.synthetic + " (random weights)"};
-  }
-  ASSIGN_OR_RETURN(const std::filesystem::path directory, find_model(options.engine.model));
-  ASSIGN_OR_RETURN(
-      auto weights,
-      load_weights(
-          directory, {options.engine.head_format, options.engine.cache_dir},
-          [&](double fraction, const std::string& what) { progress(0.2 * fraction, what); },
-          cancel));
-  return Loaded{std::move(weights), directory.lexically_normal().filename().string()};
-}
-
 Error out_of_range(const char* name, int64_t low, int64_t high, const std::string& why,
                    int64_t found) {
   return {ErrorCode::kInvalidArgument,
@@ -109,7 +80,7 @@ Result<void> check_counts(const EngineBenchOptions& options) {
   TRY(check_setting("new-tokens", options.new_tokens, kBenchNewTokens));
   TRY(check_setting("threads", options.engine.n_threads, 0, 1024));
   TRY(check_setting("max_batch", options.engine.max_batch, 1, 256));
-  return check_setting("prefill_chunk", options.engine.prefill_chunk, 1, 4096);
+  return check_setting("prefill_chunk", options.engine.prefill_chunk, 0, 4096);
 }
 
 struct Lengths {
@@ -146,12 +117,12 @@ Result<Lengths> choose_lengths(const EngineBenchOptions& options, const ModelCon
 class Bench {
  public:
   Bench(const EngineBenchOptions& options, const ModelConfig& config, int32_t n_cached,
-        BenchDriver& driver, kernels::MachineProbe& probe, EngineBenchReport& report)
+        BenchDriver& driver, const MeasureMachine& measure, EngineBenchReport& report)
       : options_(options),
         config_(config),
         n_cached_(n_cached),
         driver_(driver),
-        probe_(probe),
+        measure_(measure),
         report_(report) {}
 
   Result<void> run(const BenchProgress& say, const CancelToken& cancel) {
@@ -166,8 +137,7 @@ class Bench {
     for (const auto& figure : figures) {
       if (cancel.cancelled()) return Error{ErrorCode::kCancelled, "the bench was cancelled"};
       say(fraction, figure.what);
-      // Between the figures the engine is idle: the probe has the cores.
-      probe_.measure();
+      measure_();  // between the figures the engine is idle
       TRY((this->*figure.measure)());
       fraction += 0.17;
     }
@@ -244,8 +214,8 @@ class Bench {
 
   using Level = EngineBenchRow::Level;
 
-  void add_ratio(const std::string& name, double value) {
-    report_.rows.push_back({name, value, "x", std::nullopt, std::nullopt, "", Level::kDetail});
+  void add_detail(const std::string& name, double value, const char* unit) {
+    report_.rows.push_back({name, value, unit, std::nullopt, std::nullopt, "", Level::kDetail});
   }
   // A rate has a highest possible value, a time a lowest.
   void add_rate(const std::string& name, double value, const char* unit, double limit,
@@ -264,7 +234,7 @@ class Bench {
   const ModelConfig& config_;
   int32_t n_cached_;
   BenchDriver& driver_;
-  kernels::MachineProbe& probe_;
+  const MeasureMachine& measure_;
   EngineBenchReport& report_;
 
   double prefill_s_ = 0;
@@ -282,6 +252,13 @@ void Bench::write_prefill_rows() {
   const int64_t int4 = int4_macs_per_token(config_) * n;
   const double useful =
       2.0 * static_cast<double>(int4 + attention_macs(config_, n) + head_macs(config_));
+  if (machine.is_gpu()) {
+    add_rate(fmt::format("prefill, {} tokens", n), static_cast<double>(n) / prefill_s_, "tok/s",
+             machine.tensor_flops_per_s * static_cast<double>(n) / useful,
+             "limit: the multiply-adds of the model at the fp16 tensor peak of mma.m16n8k16");
+    add_detail("useful arithmetic", useful / prefill_s_ / 1e12, "TFLOP/s");
+    return;
+  }
   const double planes = 4.0 * static_cast<double>(int4);  // two int8 planes an activation
   add_rate(fmt::format("prefill, {} tokens", n), static_cast<double>(n) / prefill_s_, "tok/s",
            machine.fma_flops_per_s * static_cast<double>(n) / useful,
@@ -295,15 +272,14 @@ void Bench::write_prefill_rows() {
 }
 
 void Bench::write_rows() {
-  const kernels::MachinePeaks& peaks = probe_.measure();
-  report_.machine = {peaks.read_bytes_per_s, peaks.int8_ops_per_s, peaks.fma_flops_per_s};
-  const double read = peaks.read_bytes_per_s;
+  report_.machine = measure_();
+  const double read = report_.machine.read_bytes_per_s;
   const auto step_bytes = static_cast<double>(report_.step_weight_bytes);
   const auto kv = static_cast<double>(report_.kv_bytes_per_token);
   write_prefill_rows();
 
   // Then a share above 1 is no wonder.
-  const bool in_cache = step_bytes < static_cast<double>(peaks.cache_bytes);
+  const bool in_cache = step_bytes < static_cast<double>(report_.machine.cache_bytes);
   const char* const beyond = in_cache ? " of memory; they fit the last-level cache" : " of memory";
   const double short_kv = kv * (kShortPrompt + options_.decode_tokens / 2.0);
   add_rate(
@@ -312,8 +288,8 @@ void Bench::write_rows() {
   if (together_s_ > 0) {
     add_rate(fmt::format("decode, {} sequences together", n_together_), n_together_ / together_s_,
              "tok/s", n_together_ * read / step_bytes, "limit: the same bytes serve all of them");
-    add_ratio(fmt::format("step of {} sequences / step of one", n_together_),
-              together_s_ / decode_s_);
+    add_detail(fmt::format("step of {} sequences / step of one", n_together_),
+               together_s_ / decode_s_, "x");
   }
 
   const double long_bytes = step_bytes + kv * (n_cached_ + options_.new_tokens);
@@ -324,7 +300,7 @@ void Bench::write_rows() {
            cached_first_s_ * 1e3, "ms", long_bytes / read * 1e3, note);
   add_time("decode step at that context", cached_step_s_ * 1e3, "ms", long_bytes / read * 1e3,
            note);
-  add_ratio("first token / decode step", cached_first_s_ / cached_step_s_);
+  add_detail("first token / decode step", cached_first_s_ / cached_step_s_, "x");
 }
 
 }  // namespace
@@ -338,7 +314,7 @@ Result<EngineBenchReport> run_engine_bench(const EngineBenchOptions& options,
   TRY(check_counts(options));
   const int32_t n_threads =
       options.engine.n_threads > 0 ? options.engine.n_threads : kernels::physical_cores_available();
-  ASSIGN_OR_RETURN(Loaded loaded, load(options, n_threads, say, cancel));
+  ASSIGN_OR_RETURN(const BenchWeights loaded, load_bench_weights(options, n_threads, say, cancel));
   const ModelConfig config = loaded.weights.config;
   EngineBenchReport report;
   report.model = loaded.name;
@@ -348,31 +324,13 @@ Result<EngineBenchReport> run_engine_bench(const EngineBenchOptions& options,
   report.kv_bytes_per_token = config.kv_bytes_per_token();
 
   ASSIGN_OR_RETURN(const Lengths lengths, choose_lengths(options, config));
-  const SchedulerOptions scheduling = {.n_pages = lengths.n_pages,
-                                       .context_tokens = lengths.context_tokens,
-                                       .max_batch = options.engine.max_batch,
-                                       .prefill_chunk = options.engine.prefill_chunk};
-  const ModelLimits limits = {.n_pages = lengths.n_pages,
-                              .context_tokens = lengths.context_tokens,
-                              .max_rows = options.engine.max_batch + options.engine.prefill_chunk,
-                              .max_sequences = options.engine.max_batch};
-  ASSIGN_OR_RETURN(auto model, create_cpu_model(std::move(loaded.weights), limits,
-                                                {n_threads, options.engine.isa}));
-  report.device = model->device_name();
-  // A name that create_cpu_model took is a name.
-  const kernels::Isa isa = kernels::parse_isa(options.engine.isa).value_or(kernels::best_isa());
-  report.isa = kernels::name_of(isa);
-
   say(0.25, "measuring the machine");
-  kernels::ThreadPool pool(n_threads);
-  kernels::PeakOptions peak_options;
-  peak_options.buffer_bytes = options.peak_buffer_bytes;
-  peak_options.time_each =
-      std::min(peak_options.time_each,
-               std::chrono::milliseconds(static_cast<int64_t>(options.seconds_a_figure * 1e3)));
-  kernels::MachineProbe probe(isa, pool, peak_options);
-  BenchDriver driver(std::move(model), scheduling);
-  Bench bench(options, config, lengths.n_cached, driver, probe, report);
+  ASSIGN_OR_RETURN(BenchModel opened, open_bench_model(options, loaded.weights, n_threads,
+                                                       lengths.context_tokens, lengths.n_pages));
+  report.device = opened.planned.model->device_name();
+  report.isa = opened.isa;
+  BenchDriver driver(std::move(opened.planned.model), opened.planned.scheduling);
+  Bench bench(options, config, lengths.n_cached, driver, opened.measure, report);
   TRY(bench.run(say, cancel));
   return report;
 }

@@ -27,7 +27,7 @@ inline constexpr CountRange kBenchCachedTokens{1, 131072};
 inline constexpr CountRange kBenchNewTokens{1, 4096};
 
 struct EngineBenchOptions {
-  EngineOptions engine;   // model, threads, isa, head format, chunk; kv_bytes is not used
+  EngineOptions engine;   // model, device, threads, isa, head format, chunk
   std::string synthetic;  // a shape's name ("llama-3-8b"): random weights, engine.model unused
   int32_t prompt_tokens = 512;           // of the prefill figure
   int32_t decode_tokens = 64;            // steps of the decode figure
@@ -37,11 +37,17 @@ struct EngineBenchOptions {
   int64_t peak_buffer_bytes = 0;  // what the read bandwidth is measured over; 0: beyond the caches
 };
 
-// What the machine does at best, measured with the engine's threads while the engine is idle.
+// What the machine does at best: the CPU with the engine's threads while the engine is idle, or the
+// GPU. 0: not of that kind of device.
 struct MachineFigures {
   double read_bytes_per_s = 0;
-  double int8_ops_per_s = 0;   // 2 a multiply-add, of the instruction set in use
-  double fma_flops_per_s = 0;  // the same for floats
+  double int8_ops_per_s = 0;      // CPU: 2 a multiply-add, of the instruction set in use
+  double fma_flops_per_s = 0;     // CPU: the same for floats
+  double copy_bytes_per_s = 0;    // GPU: bytes read and written
+  double tensor_flops_per_s = 0;  // GPU: 2 a multiply-add, fp16 with float sums
+  int64_t cache_bytes = 0;        // CPU: of the last level
+
+  bool is_gpu() const { return tensor_flops_per_s > 0; }
 };
 
 struct EngineBenchRow {
@@ -60,7 +66,7 @@ struct EngineBenchRow {
 struct EngineBenchReport {
   std::string model;   // "pocket", "llama-3-8b (random weights)"
   std::string device;  // "cpu (avx512, 2 threads)"
-  std::string isa;
+  std::string isa;     // empty on a GPU
   int32_t n_threads = 0;
   int64_t weight_bytes = 0;       // of the model
   int64_t step_weight_bytes = 0;  // what one decode step reads of them

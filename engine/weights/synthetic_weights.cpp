@@ -101,7 +101,8 @@ void fill_int4(const Piece& piece, const kernels::Int4Shape& shape, float gain,
   });
 }
 
-void fill_int8(const Piece& piece, const kernels::Int8Shape& shape, float gain,
+// Rows from n_drawn on are zero.
+void fill_int8(const Piece& piece, const kernels::Int8Shape& shape, float gain, int32_t n_drawn,
                kernels::ThreadPool& pool) {
   pool.parallel_for(HeadTile::n_tiles(shape), 1, [&](int64_t begin, int64_t end) {
     for (int64_t tile = begin; tile < end; ++tile) {
@@ -110,7 +111,7 @@ void fill_int8(const Piece& piece, const kernels::Int8Shape& shape, float gain,
       fill_words(data, HeadTile::quant_bytes(shape), random, centred_bytes);
       for (int64_t row = tile * HeadTile::kRows; row < (tile + 1) * HeadTile::kRows; ++row) {
         const float drawn = row_scale(random, gain, kByteDeviation, shape.cols);
-        const float scale = row < shape.rows ? drawn : 0.0F;
+        const float scale = row < n_drawn ? drawn : 0.0F;
         std::memcpy(piece.out.data() + HeadTile::scale_of(shape, row), &scale, sizeof(scale));
       }
     }
@@ -168,7 +169,7 @@ void clear_padding(const kernels::Int8Shape& shape, std::span<std::byte> out) {
 // size 1 / sqrt(2 n_layers): it ends near sqrt(2). Logits have size three, so that sampling has
 // something to choose from.
 void fill_section(const WeightSection& section, const Piece& piece, const ModelConfig& config,
-                  kernels::ThreadPool& pool) {
+                  int32_t n_tokens, kernels::ThreadPool& pool) {
   const bool adds = section.role == WeightRole::kOut || section.role == WeightRole::kDown;
   const auto n_additions = static_cast<float>(2 * config.n_layers);
   switch (section.kind) {
@@ -187,7 +188,8 @@ void fill_section(const WeightSection& section, const Piece& piece, const ModelC
     }
     case WeightKind::kInt8: {
       const kernels::Int8Shape shape = {section.rows, section.cols};
-      fill_int8(piece, shape, 3.0F, pool);
+      const int32_t n_drawn = n_tokens > 0 ? std::min(n_tokens, section.rows) : section.rows;
+      fill_int8(piece, shape, 3.0F, n_drawn, pool);
       clear_padding(shape, piece.out);
       break;
     }
@@ -205,7 +207,7 @@ void fill_section(const WeightSection& section, const Piece& piece, const ModelC
 }  // namespace
 
 Result<Weights<CpuTile>> synthetic_weights(const ModelConfig& config, HeadFormat head_format,
-                                           uint64_t seed, int n_threads) {
+                                           uint64_t seed, int n_threads, int32_t n_tokens) {
   const std::vector<WeightSection> wanted = weight_sections(config, head_format);
   std::vector<PackedSection> packed;
   for (const WeightSection& section : wanted) {
@@ -214,7 +216,7 @@ Result<Weights<CpuTile>> synthetic_weights(const ModelConfig& config, HeadFormat
   kernels::ThreadPool pool(n_threads);
   const auto fill = [&](size_t i, std::span<std::byte> out) -> Result<void> {
     const Piece piece{out, seed, checksum(std::string_view(wanted[i].name))};
-    fill_section(wanted[i], piece, config, pool);
+    fill_section(wanted[i], piece, config, n_tokens, pool);
     return {};
   };
   ASSIGN_OR_RETURN(const PackedImage image, make_packed_image(std::move(packed), fill));

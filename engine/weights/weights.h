@@ -60,9 +60,11 @@ Result<Weights<kernels::CpuTile>> load_weights(const std::filesystem::path& mode
                                                const CancelToken& cancel = {});
 
 // Random INT4 weights of that shape, made in memory, the same for the same seed. The scales keep
-// the residual stream finite and of order one through every layer.
+// the residual stream finite and of order one through every layer. n_tokens: an INT8 head gives
+// tokens from there on logits of 0, so that a smaller tokenizer can read what is generated; 0: all
+// are drawn.
 Result<Weights<kernels::CpuTile>> synthetic_weights(const ModelConfig& config,
                                                     HeadFormat head_format, uint64_t seed,
-                                                    int n_threads);
+                                                    int n_threads, int32_t n_tokens = 0);
 
 }  // namespace incipit::engine

@@ -5,6 +5,7 @@
 #include "lsp/cli/interrupt.h"
 #include "lsp/cli/json_report.h"
 #include "lsp/cli/model_session.h"
+#include "lsp/cli/suite.h"
 
 namespace incipit::lsp::cli {
 namespace {
@@ -37,6 +38,7 @@ Result<engine::EngineBenchReport> measure(const BenchArguments& arguments,
 }  // namespace
 
 ExitCode run_bench(const BenchArguments& arguments) {
+  if (!arguments.suite.empty()) return run_suite(arguments);
   const InterruptScope interrupt;
   const Result<engine::EngineBenchReport> report = measure(arguments, interrupt.token());
   if (interrupt.token().cancelled()) return ExitCode::kInterrupted;

@@ -66,16 +66,29 @@ std::string wrapped(const std::string& text, size_t columns, size_t indent) {
   return out;
 }
 
+std::string machine_text(const engine::EngineBenchReport& report) {
+  const engine::MachineFigures& machine = report.machine;
+  if (machine.is_gpu()) {
+    return fmt::format(
+        "measured here: read {:.0f} GB/s, copy {:.0f} GB/s, fp16 tensor {:.0f} "
+        "TFLOP/s",
+        machine.read_bytes_per_s / 1e9, machine.copy_bytes_per_s / 1e9,
+        machine.tensor_flops_per_s / 1e12);
+  }
+  return fmt::format(
+      "measured here with {} thread{}: read {:.1f} GB/s, int8 {:.0f} Gop/s, float {:.0f} GFLOP/s",
+      report.n_threads, report.n_threads == 1 ? "" : "s", machine.read_bytes_per_s / 1e9,
+      machine.int8_ops_per_s / 1e9, machine.fma_flops_per_s / 1e9);
+}
+
 std::string heading(const engine::EngineBenchReport& report) {
   return fmt::format(
       "{} on {}\n"
       "weights {}, of which a decode step reads {}; {} of KV a token\n"
-      "measured here with {} thread{}: read {:.1f} GB/s, int8 {:.0f} Gop/s, float {:.0f} GFLOP/s\n",
+      "{}\n",
       report.model, report.device, bytes_text(static_cast<double>(report.weight_bytes)),
       bytes_text(static_cast<double>(report.step_weight_bytes)),
-      bytes_text(static_cast<double>(report.kv_bytes_per_token)), report.n_threads,
-      report.n_threads == 1 ? "" : "s", report.machine.read_bytes_per_s / 1e9,
-      report.machine.int8_ops_per_s / 1e9, report.machine.fma_flops_per_s / 1e9);
+      bytes_text(static_cast<double>(report.kv_bytes_per_token)), machine_text(report));
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/config/engine_options.h"
 #include "engine/tools/engine_bench.h"
 #include "lsp/cli/exit_code.h"
 
@@ -42,6 +43,19 @@ CLI::Validator in_range(int low, int high) {
   return CLI::Range(low, high).description("");
 }
 
+// Asks one of the engine's parsers.
+template <class Parse>
+CLI::Validator option_check(Parse parse) {
+  return CLI::Validator(
+      [parse](std::string& text) {
+        const auto parsed = parse(text);
+        if (parsed) return std::string();
+        const std::string& message = parsed.error().message;
+        return message.substr(message.find("want"));  // CLI11 names the option
+      },
+      "");
+}
+
 void add_model_options(CLI::App& app, ModelChoice& model) {
   app.add_option("--model", model.model,
                  "Model to use: a name, or a directory in Hugging Face layout (default: pocket, "
@@ -51,6 +65,24 @@ void add_model_options(CLI::App& app, ModelChoice& model) {
                  "Threads of the engine, 0..1024 (default: 0, one per physical core)")
       ->type_name("N")
       ->check(in_range(0, kMaxThreads));
+  app.add_option("--device", model.device,
+                 "Where the model runs: auto, cpu, cuda or cuda:N (default: auto, a CUDA GPU where "
+                 "it can be used and the model fits)")
+      ->type_name("DEVICE")
+      ->check(option_check([](const std::string& text) { return engine::parse_device(text); }));
+  app.add_option(
+         "--gpu-memory", model.gpu_memory,
+         "Memory of the GPU for weights, workspace and KV pages: a size such as 11GiB, or a "
+         "fraction of what is free (default: 0.9, and KV pages for four contexts at most)")
+      ->type_name("SIZE")
+      ->check(
+          option_check([](const std::string& text) { return engine::parse_memory_budget(text); }));
+  app.add_option(
+         "--context", model.context_tokens,
+         "Longest prompt with its answer, in tokens (default: what the model knows, at most "
+         "8192)")
+      ->type_name("N")
+      ->check(in_range(0, 1 << 20));
 }
 
 void add_json_flag(CLI::App& app, Format& format, const std::string& what) {
@@ -83,6 +115,8 @@ void define_lsp(CLI::App& app, LspArguments& out) {
       ->type_name("FILE");
   add_json_flag(app, out.format,
                 "Report a failed start as one line of JSON on stderr (stdout carries LSP only)");
+  // For benches: what a model of that size would feel like. Not in the help.
+  app.add_option("--synthetic", out.synthetic, "Random weights of a known shape")->group("");
   // Language clients add these on their own; stdio is the only transport there is.
   app.add_flag_callback(
       "--stdio", [] {}, "Accepted and ignored: stdio is the only transport");
@@ -144,6 +178,11 @@ void define_bench(CLI::App& app, BenchArguments& out) {
                  "Random INT4 weights of a known shape instead of a model: llama-3-8b, "
                  "llama-3.1-8b, llama-3.2-1b, llama-3.2-3b, codellama-7b, pocket")
       ->type_name("NAME");
+  app.add_option("--suite", out.suite,
+                 "h100: every figure by which the CUDA engine is judged, for random weights of "
+                 "the shape llama-3-8b; takes two to three minutes on such a GPU")
+      ->type_name("NAME")
+      ->check(CLI::IsMember({"h100"}));
   const auto count = [&app](const char* name, auto& value, const char* what,
                             engine::CountRange range, const char* standard) {
     app.add_option(name, value,

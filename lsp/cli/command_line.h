@@ -14,11 +14,15 @@ enum class Format { kText, kJson };
 struct ModelChoice {
   std::string model = "pocket";  // a name, or a directory in Hugging Face layout
   int32_t n_threads = 0;         // 0: one per physical core this process may use
+  std::string device = "auto";   // "auto", "cpu", "cuda" or "cuda:N"
+  std::string gpu_memory;        // "11GiB" or "0.9"; empty: the engine's default
+  int32_t context_tokens = 0;    // 0: the engine's default
 };
 
 struct LspArguments {
   ModelChoice model;
-  std::string log_file;  // empty: stderr
+  std::string synthetic;  // a shape's name: random weights under the model's tokenizer
+  std::string log_file;   // empty: stderr
   std::string log_level = "info";
   std::string settings_file;
   Format format = Format::kText;
@@ -49,6 +53,7 @@ struct ExplainArguments {
 struct BenchArguments {
   ModelChoice model;
   std::string synthetic;                 // a shape's name; empty: the installed model
+  std::string suite;                     // "h100"; empty: the figures below
   int32_t prompt_tokens = 512;           // rows of the prefill figure
   int32_t decode_tokens = 64;            // steps of the decode figure
   std::optional<int32_t> cached_tokens;  // prefix of the cached first token

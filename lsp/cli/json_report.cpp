@@ -26,6 +26,8 @@ const char* name_of(ErrorCode code) {
       return "cancelled";
     case ErrorCode::kIo:
       return "io";
+    case ErrorCode::kDevice:
+      return "device";
     case ErrorCode::kInternal:
       return "internal";
   }
@@ -83,6 +85,14 @@ std::string bench_json(const engine::EngineBenchReport& report) {
     if (row.fraction) entry["fraction"] = *row.fraction;
     rows.push_back(std::move(entry));
   }
+  Json machine = {{"readBytesPerSecond", report.machine.read_bytes_per_s}};
+  if (report.machine.is_gpu()) {
+    machine["copyBytesPerSecond"] = report.machine.copy_bytes_per_s;
+    machine["tensorFlopsPerSecond"] = report.machine.tensor_flops_per_s;
+  } else {
+    machine["int8OpsPerSecond"] = report.machine.int8_ops_per_s;
+    machine["fmaFlopsPerSecond"] = report.machine.fma_flops_per_s;
+  }
   return print_json({{"model", report.model},
                      {"device", report.device},
                      {"isa", report.isa},
@@ -90,10 +100,7 @@ std::string bench_json(const engine::EngineBenchReport& report) {
                      {"weightBytes", report.weight_bytes},
                      {"stepWeightBytes", report.step_weight_bytes},
                      {"kvBytesPerToken", report.kv_bytes_per_token},
-                     {"machine",
-                      {{"readBytesPerSecond", report.machine.read_bytes_per_s},
-                       {"int8OpsPerSecond", report.machine.int8_ops_per_s},
-                       {"fmaFlopsPerSecond", report.machine.fma_flops_per_s}}},
+                     {"machine", std::move(machine)},
                      {"rows", std::move(rows)}});
 }
 

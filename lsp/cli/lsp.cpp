@@ -21,6 +21,7 @@ int run_lsp(const LspArguments& arguments) {
   }
   ServerOptions options;
   options.engine = engine_options(arguments.model);
+  options.engine.synthetic = arguments.synthetic;
   if (!arguments.settings_file.empty()) options.settings_file = arguments.settings_file;
   return run_stdio_server(options);
 }

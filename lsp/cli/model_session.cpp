@@ -8,6 +8,9 @@ engine::EngineOptions engine_options(const ModelChoice& choice) {
   engine::EngineOptions options;
   options.model = choice.model;
   options.n_threads = choice.n_threads;
+  options.device = choice.device;
+  options.gpu_memory = choice.gpu_memory;
+  options.context_tokens = choice.context_tokens;
   return options;
 }
 

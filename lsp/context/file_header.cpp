@@ -31,7 +31,7 @@ string_view last_part(string_view name) {
   return at == string_view::npos ? name : name.substr(at + 1);
 }
 
-size_t start_of_line(string_view text, size_t offset) {
+size_t line_start_at(string_view text, size_t offset) {
   return offset == 0 ? 0 : text.rfind('\n', offset - 1) + 1;
 }
 
@@ -67,7 +67,7 @@ std::string file_header(const SyntaxTree& tree, size_t window_start, string_view
   // the window means nothing.
   std::string heads;
   for (const Definition& d : enclosing_definitions(tree, window_start)) {
-    std::string head = slice({start_of_line(text, d.signature.start), d.signature.end});
+    std::string head = slice({line_start_at(text, d.signature.start), d.signature.end});
     if (language.blocks == BlockStyle::kBraces || language.name == "bash") head += " {";
     if (heads.size() + head.size() + 1 <= max_bytes) heads += head + "\n";
   }
@@ -87,7 +87,7 @@ std::string file_header(const SyntaxTree& tree, size_t window_start, string_view
     const size_t skip = used.size() - std::min(used.size(), kMaxSignatures);
     if (header.size() > 0 && skip < used.size()) header.add("\n");
     for (size_t i = skip; i < used.size(); ++i) {
-      const size_t start = start_of_line(text, used[i].signature.start);
+      const size_t start = line_start_at(text, used[i].signature.start);
       header.add(slice({start, used[i].signature.end}) + std::string(language.stub_end) + "\n");
     }
   }

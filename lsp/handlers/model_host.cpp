@@ -17,12 +17,20 @@ CancelToken cancelled_token() {
   return token;
 }
 
+// What makes another engine of the same model.
+bool loads_the_same(const engine::EngineOptions& a, const engine::EngineOptions& b) {
+  return a.model == b.model && a.n_threads == b.n_threads && a.device == b.device &&
+         a.gpu_memory == b.gpu_memory && a.context_tokens == b.context_tokens;
+}
+
 }  // namespace
 
-ModelHost::ModelHost(EngineFactory make_engine, Post post, std::function<void()> on_change)
+ModelHost::ModelHost(EngineFactory make_engine, Post post, std::function<void()> on_change,
+                     OnFault on_fault)
     : make_engine_(std::move(make_engine)),
       post_(std::move(post)),
       on_change_(std::move(on_change)),
+      on_fault_(std::move(on_fault)),
       loader_([this] { run_jobs(); }) {}
 
 ModelHost::~ModelHost() {
@@ -32,8 +40,7 @@ ModelHost::~ModelHost() {
 }
 
 void ModelHost::load(const engine::EngineOptions& options) {
-  const bool same = options.model == options_.model && options.n_threads == options_.n_threads;
-  if (state_ != State::kIdle && same) return;
+  if (state_ != State::kIdle && loads_the_same(options, options_)) return;
   cancel_.cancel();
   cancel_ = CancelToken();
   options_ = options;
@@ -65,6 +72,7 @@ void ModelHost::run(Job job) {
     if (engine) {
       Loaded loaded;
       loaded.engine = std::move(*engine);
+      watch_device(generation, *loaded.engine);
       loaded.pipeline = std::make_shared<CompletionPipeline>(loaded.engine);
       *result = std::move(loaded);
     } else {
@@ -74,6 +82,15 @@ void ModelHost::run(Job job) {
     *result = Error{ErrorCode::kInternal, fmt::format("loading: {}", failure.what())};
   }
   post_([this, generation, result] { finish(generation, std::move(*result)); });
+}
+
+// The engine tells on its own thread.
+void ModelHost::watch_device(int64_t generation, engine::Engine& engine) {
+  engine.watch_device([this, generation](const engine::DeviceStatus& device) {
+    post_([this, generation, device] {
+      if (generation == generation_) on_fault_(device);
+    });
+  });
 }
 
 void ModelHost::report(int64_t generation, Loading loading) {

@@ -26,8 +26,12 @@ class ModelHost {
     std::string what;
   };
 
-  // `on_change` runs after every change of state and every step of loading.
-  ModelHost(EngineFactory make_engine, Post post, std::function<void()> on_change);
+  using OnFault = std::function<void(const engine::DeviceStatus&)>;
+
+  // `on_change` runs after every change of state and every step of loading, `on_fault` when the
+  // device of the model in use has failed.
+  ModelHost(EngineFactory make_engine, Post post, std::function<void()> on_change,
+            OnFault on_fault);
   ~ModelHost();  // cancels loading, answers what the pipeline still has, joins
 
   // Loads this model; one that is loaded or loading is given up. The same options again: nothing.
@@ -56,10 +60,12 @@ class ModelHost {
   void run(Job job);
   void report(int64_t generation, Loading loading);
   void finish(int64_t generation, Result<Loaded> result);
+  void watch_device(int64_t generation, engine::Engine& engine);
 
   const EngineFactory make_engine_;
   const Post post_;
   const std::function<void()> on_change_;
+  const OnFault on_fault_;
 
   State state_ = State::kIdle;
   engine::EngineOptions options_;

@@ -14,7 +14,9 @@ Session::Session(ServerOptions given, EngineFactory make_engine, JsonRpcConnecti
       post(std::move(to_io)),
       abandon_wire(std::move(abandon)),
       load_progress(wire),
-      model(std::move(make_engine), post, [this] { model_changed(); }),
+      model(
+          std::move(make_engine), post, [this] { model_changed(); },
+          [this](const engine::DeviceStatus& device) { device_failed(device); }),
       completions({documents, settings, model, wire, post, options.load_wait}),
       explanations(model, wire, post) {
   register_handlers(dispatcher_);
@@ -107,7 +109,15 @@ void Session::load_model() {
   const Settings& chosen = settings.current();
   if (!chosen.model.empty()) wanted.model = chosen.model;
   if (chosen.threads > 0) wanted.n_threads = chosen.threads;
+  if (!chosen.device.empty()) wanted.device = chosen.device;
+  if (!chosen.gpu_memory.empty()) wanted.gpu_memory = chosen.gpu_memory;
+  if (chosen.context_tokens > 0) wanted.context_tokens = chosen.context_tokens;
   model.load(wanted);
+}
+
+void Session::device_failed(const engine::DeviceStatus& device) {
+  const bool goes_on = device.device != engine::kNoDevice;
+  show_message(goes_on ? MessageType::kWarning : MessageType::kError, device.last_fault);
 }
 
 void Session::model_changed() {

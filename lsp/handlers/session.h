@@ -78,6 +78,7 @@ class Session {
  private:
   std::optional<RpcError> refuse(const std::string& method) const;
   void model_changed();
+  void device_failed(const engine::DeviceStatus& device);
 
   Dispatcher<Session> dispatcher_;
   std::optional<std::string> warm_uri_;

@@ -42,6 +42,10 @@ void add_engine(const engine::Engine& engine, Status& status) {
   status.memory.kvBytes = info.kv_bytes;
   status.model =
       StatusModel{info.name, info.directory, info.device, info.head_format, info.context_tokens};
+  const engine::DeviceStatus device = engine.device();
+  status.device = StatusDevice{device.device, std::nullopt, device.n_faults, std::nullopt};
+  if (!info.device_note.empty()) status.device->note = info.device_note;
+  if (!device.last_fault.empty()) status.device->lastFault = device.last_fault;
   status.pages = StatusPages{stats.pages_total, stats.pages_total - stats.pages_free,
                              stats.pages_cached, stats.pages_free};
   status.tokens = StatusTokens{stats.tokens_reused, stats.tokens_prefilled, stats.tokens_generated};

@@ -25,6 +25,20 @@ void visit_fields(V& v, StatusModel& m) {
   v("contextTokens", m.contextTokens);
 }
 
+struct StatusDevice {
+  std::string name;
+  std::optional<std::string> note;
+  int32_t faults = 0;
+  std::optional<std::string> lastFault;
+};
+template <class V>
+void visit_fields(V& v, StatusDevice& d) {
+  v("name", d.name);
+  v("note", d.note);
+  v("faults", d.faults);
+  v("lastFault", d.lastFault);
+}
+
 struct StatusMemory {
   int64_t residentBytes = 0;  // of the whole process, as the system counts it
   std::optional<int64_t> weightBytes;
@@ -123,6 +137,7 @@ struct Status {
   int32_t pendingRequests = 0;
   StatusMemory memory;
   std::optional<StatusModel> model;  // from here on: once loaded
+  std::optional<StatusDevice> device;
   std::optional<StatusPages> pages;
   std::optional<StatusTokens> tokens;
   std::optional<StatusRequests> requests;
@@ -139,6 +154,7 @@ void visit_fields(V& v, Status& s) {
   v("pendingRequests", s.pendingRequests);
   v("memory", s.memory);
   v("model", s.model);
+  v("device", s.device);
   v("pages", s.pages);
   v("tokens", s.tokens);
   v("requests", s.requests);

@@ -212,4 +212,24 @@ void FakeEngine::serve() {
   }
 }
 
+void FakeEngine::fail_device(engine::DeviceStatus status) {
+  std::function<void(const engine::DeviceStatus&)> on_fault;
+  {
+    const std::lock_guard lock(mutex_);
+    device_ = status;
+    on_fault = on_fault_;
+  }
+  if (on_fault) on_fault(status);
+}
+
+engine::DeviceStatus FakeEngine::device() const {
+  const std::lock_guard lock(mutex_);
+  return device_.value_or(engine::DeviceStatus{options_.info.device, 0, ""});
+}
+
+void FakeEngine::watch_device(std::function<void(const engine::DeviceStatus&)> on_fault) {
+  const std::lock_guard lock(mutex_);
+  on_fault_ = std::move(on_fault);
+}
+
 }  // namespace incipit::test

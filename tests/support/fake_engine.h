@@ -53,10 +53,15 @@ class FakeEngine final : public engine::Engine {
   bool step();
   void run();  // step() until all are finished
 
+  // The device fails: device() says so from now on, and who watches it is told, on this thread.
+  void fail_device(engine::DeviceStatus status);
+
   engine::SequenceId submit(engine::GenerateRequest request) override;
   engine::EngineStats stats() const override;
   const engine::ModelInfo& info() const override { return options_.info; }
   std::shared_ptr<const engine::Tokenizer> tokenizer() const override { return options_.tokenizer; }
+  engine::DeviceStatus device() const override;
+  void watch_device(std::function<void(const engine::DeviceStatus&)> on_fault) override;
 
  private:
   struct Run;
@@ -74,6 +79,8 @@ class FakeEngine final : public engine::Engine {
   std::vector<engine::GenerateRequest> requests_;
   std::deque<std::shared_ptr<Run>> runs_;  // unfinished
   engine::EngineStats stats_;
+  std::optional<engine::DeviceStatus> device_;  // once it has failed
+  std::function<void(const engine::DeviceStatus&)> on_fault_;
   bool stopping_ = false;
   std::thread thread_;
 };

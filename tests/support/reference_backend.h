@@ -2,9 +2,8 @@
 // model text runs on the oracle. Small prompts only.
 #pragma once
 
-#include <cstring>
-
 #include "engine/model/host_buffer.h"
+#include "engine/model/host_rows.h"
 #include "kernels/reference/steps.h"
 
 namespace incipit::test {
@@ -13,8 +12,19 @@ class ReferenceBackend {
  public:
   using WeightLayout = kernels::CpuTile;
   using Buffer = engine::HostBuffer;
+  using HostBuffer = engine::HostBuffer;
 
   const char* device_name() const { return "reference"; }
+
+  engine::StepInputs begin_step(const engine::ForwardBatch& batch, const uint16_t*) {
+    return engine::HostRows::inputs_of(batch);
+  }
+  void run(kernels::FunctionRef<void()> launches) { launches(); }
+  void finish_step() {}
+  void keep_logit_rows(const engine::ForwardBatch& batch, const engine::RowWidths& widths,
+                       engine::StepInputs& inputs, engine::StepRows<float>& rows) {
+    rows_.keep_logit_rows(batch, widths, inputs, rows);
+  }
 
   void embed(const kernels::EmbedParams& p) { kernels::reference::embed(p); }
   void qkv_rope_append(const kernels::QkvRopeAppendParams<WeightLayout>& p) {
@@ -30,11 +40,14 @@ class ReferenceBackend {
     kernels::reference::top_candidates(p);
   }
 
-  void upload(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes); }
-  void download(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes); }
-  void copy(void* to, const void* from, int64_t n_bytes) {
-    if (n_bytes > 0) std::memcpy(to, from, static_cast<size_t>(n_bytes));
+  void upload(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes, 0, 1); }
+  void download(void* to, const void* from, int64_t n_bytes) { copy(to, from, n_bytes, 0, 1); }
+  void copy(void* to, const void* from, int64_t n_bytes, int64_t stride, int32_t n) {
+    engine::copy_runs(to, from, n_bytes, stride, n);
   }
+
+ private:
+  engine::HostRows rows_{/*max_logit_rows=*/64};
 };
 
 }  // namespace incipit::test

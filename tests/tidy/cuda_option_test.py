@@ -20,6 +20,7 @@ project(probe LANGUAGES CXX)
 include({ROOT}/cmake/incipit_cuda.cmake)
 incipit_find_cuda()
 message(STATUS "probe: compiler=[${{INCIPIT_CUDA_COMPILER}}]")
+message(STATUS "probe: architectures=[${{CMAKE_CUDA_ARCHITECTURES}}]")
 '''
 NO_COMPILER = '-DCMAKE_CUDA_COMPILER=/nonexistent/nvcc'
 NVCC = shutil.which('nvcc', path=os.environ.get('PATH', '') + ':/usr/local/cuda/bin')
@@ -59,12 +60,19 @@ class CudaOption(unittest.TestCase):
         self.assertIn('want AUTO, ON or OFF, found "MAYBE"', text)
 
     @unittest.skipUnless(NVCC, 'this machine has no CUDA compiler')
-    def test_with_a_compiler_says_that_there_is_no_backend_yet(self):
+    def test_with_a_compiler_builds_for_every_generation(self):
         for wanted in ('AUTO', 'ON'):
             code, text = configure(f'-DINCIPIT_CUDA={wanted}')
             self.assertEqual(code, 0, text)
-            self.assertIn('the CUDA backend is not part of this version', text)
             self.assertNotIn('probe: compiler=[]', text)
+            self.assertIn('for architectures 80-real;86-real;89-real;90a-real', text)
+            self.assertRegex(text, 'probe: architectures=.80-real.*80-virtual')
+
+    @unittest.skipUnless(NVCC, 'this machine has no CUDA compiler')
+    def test_architectures_that_are_given_stay(self):
+        code, text = configure('-DINCIPIT_CUDA=ON', '-DCMAKE_CUDA_ARCHITECTURES=90a-real')
+        self.assertEqual(code, 0, text)
+        self.assertIn('probe: architectures=[90a-real]', text)
 
 
 if __name__ == '__main__':

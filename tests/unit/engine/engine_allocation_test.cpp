@@ -36,6 +36,7 @@ TEST(EngineAllocation, TakesNoMemoryBetweenTwoDecodeSteps) {
   const test::TempDir dir;
   test::write_tiny_checkpoint(dir / "tiny");
   EngineOptions options;
+  options.device = "cpu";
   options.model = (dir / "tiny").string();
   options.cache_dir = (dir / "cache").string();
   options.n_threads = 2;

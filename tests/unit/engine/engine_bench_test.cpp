@@ -47,6 +47,7 @@ TEST(EngineBench, FillsEveryRowAndHoldsItAgainstTheMachine) {
   EngineBenchOptions options;
   options.synthetic = "pocket";
   options.engine.n_threads = 2;
+  options.engine.device = "cpu";
   options.prompt_tokens = 32;
   options.decode_tokens = 8;
   options.cached_tokens = 100;

@@ -1,8 +1,8 @@
 // The promise of the prefix cache and of batching: they change how fast an answer comes, never the
 // answer. Random requests run on engines with the cache on and off, a roomy and a tiny budget of
-// pages, chunks of 1, 7 and 64, one thread and three, alone and five at a time, with others
-// cancelled in between; each must give the tokens that an engine without a cache gives for that
-// request alone.
+// pages, chunks of 1, 7 and 64 (CUDA: 48), one thread and three, alone and five at a time, with
+// others cancelled in between; each must give the tokens that an engine without a cache gives for
+// that request alone.
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -14,6 +14,7 @@
 
 #include "engine/engine.h"
 #include "engine/kv/page_table.h"
+#include "engine/model/cuda_device.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_scale.h"
 #include "tests/support/tiny_checkpoint.h"
@@ -22,6 +23,15 @@ namespace incipit::engine {
 namespace {
 
 using Tokens = std::vector<TokenId>;
+
+#ifdef INCIPIT_TEST_CUDA
+// Chunk and batch together stay in the flat regime; only there a step's rows are exact.
+constexpr const char* kDevice = "cuda";
+constexpr int32_t kLongChunk = 48;
+#else
+constexpr const char* kDevice = "cpu";
+constexpr int32_t kLongChunk = 64;
+#endif
 
 struct Setting {
   std::string name;
@@ -47,9 +57,15 @@ struct Asked {
 
 class EnginePropertyTest : public ::testing::Test {
  protected:
+  void SetUp() override {
+    if (kDevice == std::string("cuda") && !probe_cuda().failure.empty())
+      GTEST_SKIP() << "skipped: no CUDA device";
+  }
+
   void use_model(const std::string& model) {
     base_.model = model;
     base_.n_threads = 1;
+    base_.device = kDevice;
     base_.cache_dir = (dir_ / "cache").string();
   }
 
@@ -74,15 +90,16 @@ class EnginePropertyTest : public ::testing::Test {
   }
 
   void choose_engines() {
-    alone_ = create(with(64, 1, PrefixCaching::kOff, 64));
+    alone_ = create(with(kLongChunk, 1, PrefixCaching::kOff, 64));
     const PrefixCaching on = PrefixCaching::kOn;
     const std::vector<Setting> settings = {
-        {"cache off, chunk 64", with(64, 5, PrefixCaching::kOff, 64)},
+        {"cache off, long chunk", with(kLongChunk, 5, PrefixCaching::kOff, 64)},
         {"chunk 1", with(1, 5, on, 64)},
+        {"batch of 8", with(kLongChunk, 8, on, 64)},
         {"chunk 7", with(7, 5, on, 64)},
-        {"chunk 64", with(64, 5, on, 64)},
-        {"chunk 64, 3 threads", with_threads(3, with(64, 5, on, 64))},
-        {"chunk 64, 9 pages", with(64, 5, on, 9)},
+        {"long chunk", with(kLongChunk, 5, on, 64)},
+        {"long chunk, 3 threads", with_threads(3, with(kLongChunk, 5, on, 64))},
+        {"long chunk, 9 pages", with(kLongChunk, 5, on, 9)},
         {"chunk 7, 9 pages", with(7, 3, on, 9)},
         {"cache off, chunk 7, 9 pages", with(7, 5, PrefixCaching::kOff, 9)}};
     for (const Setting& setting : settings) engines_.push_back({setting, nullptr});
@@ -215,6 +232,7 @@ class EnginePropertyTest : public ::testing::Test {
   int n_compared_ = 0;
 };
 
+#ifndef INCIPIT_TEST_CUDA  // its heads are too small for a GPU
 TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnATinyModel) {
   SCOPED_TRACE("seed " + std::to_string(kSeed));
   test::make_tiny_checkpoint({}).write(dir_ / "tiny");
@@ -223,6 +241,7 @@ TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnATinyM
   for (int i = 0; i < 500; ++i) source_.push_back(pick(config_.vocab));
   run_cases(test::n_cases(400, 64));
 }
+#endif
 
 TEST_F(EnginePropertyTest, GivesTheSameTokensWhateverTheCacheAndTheBatchOnPocket) {
   SCOPED_TRACE("seed " + std::to_string(kSeed));

@@ -7,7 +7,7 @@
 #include <future>
 
 #include "engine/kv/page_table.h"
-#include "engine/model/create_model.h"
+#include "engine/model/cuda_device.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/tiny_checkpoint.h"
 
@@ -23,6 +23,7 @@ class EngineTest : public ::testing::Test {
     options_.model = (dir_ / "tiny").string();
     options_.cache_dir = (dir_ / "cache").string();
     options_.n_threads = 1;
+    options_.device = "cpu";
   }
 
   Error error_of(const EngineOptions& options) {
@@ -123,12 +124,16 @@ TEST_F(EngineTest, NamesWhatIsWrongWithAnOption) {
   using O = EngineOptions;
   EXPECT_THAT(error_with([](O& o) { o.max_batch = 0; }),
               HasSubstr("max_batch: want 1..256, found 0"));
-  EXPECT_THAT(error_with([](O& o) { o.prefill_chunk = -4; }), HasSubstr("prefill_chunk: want 1.."));
+  EXPECT_THAT(error_with([](O& o) { o.prefill_chunk = -4; }), HasSubstr("prefill_chunk: want 0.."));
   EXPECT_THAT(error_with([](O& o) { o.n_threads = -1; }), HasSubstr("n_threads: want 0.."));
   EXPECT_THAT(error_with([](O& o) { o.context_tokens = -1; }), HasSubstr("context_tokens"));
   EXPECT_THAT(error_with([](O& o) { o.context_tokens = 513; }),
               HasSubstr("context_tokens: the model knows 512 positions, found 513"));
   EXPECT_THAT(error_with([](O& o) { o.kv_bytes = 100; }), HasSubstr("100 bytes holds no page"));
+  EXPECT_THAT(error_with([](O& o) { o.device = "gpu"; }),
+              HasSubstr("device: want auto, cpu, cuda or cuda:N, found \"gpu\""));
+  EXPECT_THAT(error_with([](O& o) { o.gpu_memory = "11 GiB"; }),
+              HasSubstr("gpu_memory: want a size such as 11GiB"));
   EXPECT_THAT(error_with([](O& o) { o.isa = "neon"; }),
               HasSubstr("isa: want scalar, avx2 or avx512, found \"neon\""));
 }
@@ -162,11 +167,22 @@ TEST_F(EngineTest, StopsLoadingWhenItIsCancelled) {
   EXPECT_EQ(engine.error().code, ErrorCode::kCancelled);
 }
 
-TEST_F(EngineTest, SaysThatThisBuildHasNoCuda) {
-  const auto model = create_cuda_model(dir_ / "tiny", options_, {});
-  ASSERT_FALSE(model.ok());
-  EXPECT_EQ(model.error().code, ErrorCode::kUnsupported);
-  EXPECT_EQ(model.error().message, "this build has no CUDA backend");
+TEST_F(EngineTest, SaysWhyThereIsNoCuda) {
+  if (probe_cuda().failure.empty()) GTEST_SKIP() << "this machine can run CUDA";
+  options_.device = "cuda";
+  const Error error = error_of(options_);
+  EXPECT_EQ(error.code, ErrorCode::kUnsupported);
+  EXPECT_EQ(error.message, probe_cuda().failure);
+}
+
+TEST_F(EngineTest, RunsOnTheCpuWhereThereIsNoCudaAndSaysWhy) {
+  if (probe_cuda().failure.empty()) GTEST_SKIP() << "this machine can run CUDA";
+  options_.device = "auto";
+  const auto engine = Engine::create(options_).value();
+  EXPECT_THAT(engine->info().device, HasSubstr("cpu ("));
+  EXPECT_EQ(engine->info().device_note, probe_cuda().failure);
+  EXPECT_EQ(engine->device().device, engine->info().device);
+  EXPECT_EQ(engine->device().n_faults, 0);
 }
 
 TEST(FinishReason, HasANameForEach) {

@@ -118,6 +118,52 @@ TEST(Scheduler, CutsAPromptIntoChunksAndAsksForLogitsAtItsEndOnly) {
   driver.expect_no_leak();
 }
 
+// Where steps of up to 8 rows are cheap and whole chunks worth it from 20 rows on.
+SchedulerOptions flat_options() {
+  return {.n_pages = 64,
+          .context_tokens = 512,
+          .prefill_chunk = 24,
+          .flat_rows = 8,
+          .large_step_rows = 20};
+}
+
+TEST(Scheduler, TakesAShortPromptInFlatSteps) {
+  Driver driver(flat_options());
+  Sequence& decoding = driver.add(counting(3, 50));
+  driver.step();
+  Sequence& sequence = driver.add(counting(19));
+  std::vector<int32_t> rows;
+  for (int i = 0; i < 4; ++i) rows.push_back(driver.step().batch.n_rows());
+  EXPECT_EQ(rows, (std::vector<int32_t>{8, 8, 6, 2})) << "one of them decodes in each";
+  driver.expect_right(sequence);
+  driver.expect_right(decoding);
+  driver.expect_no_leak();
+}
+
+TEST(Scheduler, TakesALongPromptInWholeChunksAndItsRestInFlatSteps) {
+  Driver driver(flat_options());
+  Sequence& sequence = driver.add(counting(60));
+  std::vector<int32_t> rows;
+  for (int i = 0; i < 5; ++i) rows.push_back(driver.step().batch.n_rows());
+  EXPECT_EQ(rows, (std::vector<int32_t>{24, 24, 8, 4, 1}));
+  driver.expect_right(sequence);
+  driver.expect_no_leak();
+}
+
+TEST(Scheduler, LetsABackgroundPromptFillHalfOfAFlatStepOnly) {
+  Driver driver(flat_options());
+  Sequence& decoding = driver.add(counting(3, 50));
+  driver.step();
+  Sequence& background = driver.add(counting(40), Priority::kBackground);
+  const StepPlan& plan = driver.step();
+  EXPECT_EQ(driver.rows_of(plan, decoding), 1);
+  EXPECT_EQ(driver.rows_of(plan, background), 3);
+  driver.generate(background, 4);
+  driver.expect_right(background);
+  driver.expect_right(decoding);
+  driver.expect_no_leak();
+}
+
 TEST(Scheduler, PutsAllDecodingRowsAndPromptsIntoOneStep) {
   Driver driver({.n_pages = 64, .context_tokens = 256, .prefill_chunk = 64});
   Sequence& a = driver.add(counting(10, 0));
@@ -301,6 +347,8 @@ TEST_P(RandomSchedulerTest, AnswersRightWhateverHappens) {
   SchedulerOptions options{.n_pages = 7 + pick(20), .context_tokens = 100};
   options.max_batch = 1 + pick(6);
   options.prefill_chunk = std::array{1, 7, 16, 64}[static_cast<size_t>(pick(4))];
+  options.flat_rows = pick(2) * 8;
+  options.large_step_rows = 20;
   options.prefix_caching = pick(5) == 0 ? PrefixCaching::kOff : PrefixCaching::kOn;
   Driver driver(options);
   struct Open {

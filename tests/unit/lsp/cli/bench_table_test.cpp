@@ -18,7 +18,9 @@ engine::EngineBenchReport report_with(std::vector<engine::EngineBenchRow> rows) 
   report.weight_bytes = 40 << 20;
   report.step_weight_bytes = 3 << 20;
   report.kv_bytes_per_token = 12 << 10;
-  report.machine = {10e9, 500e9, 100e9};
+  report.machine.read_bytes_per_s = 10e9;
+  report.machine.int8_ops_per_s = 500e9;
+  report.machine.fma_flops_per_s = 100e9;
   report.rows = std::move(rows);
   return report;
 }

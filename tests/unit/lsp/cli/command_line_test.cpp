@@ -60,6 +60,24 @@ TEST(CommandLine, TakesEveryOptionOfComplete) {
   EXPECT_EQ(got.max_tokens, 5);
 }
 
+TEST(CommandLine, TakesTheDeviceForEveryCommand) {
+  const auto lsp = parsed_as<LspArguments>(
+      {"lsp", "--device", "cuda:1", "--gpu-memory", "11GiB", "--context", "16384"});
+  EXPECT_EQ(lsp.model.device, "cuda:1");
+  EXPECT_EQ(lsp.model.gpu_memory, "11GiB");
+  EXPECT_EQ(lsp.model.context_tokens, 16384);
+  EXPECT_EQ(parsed_as<BenchArguments>({"bench", "--device", "cuda"}).model.device, "cuda");
+  EXPECT_EQ(parsed_as<DoctorArguments>({"doctor", "--device", "cpu"}).model.device, "cpu");
+  EXPECT_EQ(parsed_as<ExplainArguments>({"explain", "a", "--lines", "1"}).model.device, "auto");
+}
+
+TEST(CommandLine, RefusesADeviceOrASizeThatIsNone) {
+  EXPECT_THAT(usage_error({"bench", "--device", "gpu"}).message,
+              HasSubstr("want auto, cpu, cuda or cuda:N, found \"gpu\""));
+  EXPECT_THAT(usage_error({"bench", "--gpu-memory", "lots"}).message,
+              HasSubstr("want a size such as 11GiB"));
+}
+
 TEST(CommandLine, TakesWhatLanguageClientsAddToTheServersCommand) {
   parsed_as<LspArguments>({"lsp", "--stdio", "--clientProcessId=4711"});
 }

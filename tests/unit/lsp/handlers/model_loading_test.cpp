@@ -4,6 +4,7 @@
 #include <string>
 
 #include "engine/base/bounded_queue.h"
+#include "tests/support/fake_engine.h"
 #include "tests/support/test_server.h"
 
 namespace incipit::test {
@@ -207,6 +208,54 @@ TEST(ModelLoading, IsGivenUpWhenTheServerEnds) {
   EXPECT_TRUE(loader.given_up.pop());
   server.client.notify("exit", nullptr);
   EXPECT_EQ(server.wait_for_exit(), 0);
+}
+
+TEST(ModelLoading, HandsTheEngineTheSettingsOfTheDevice) {
+  SlowLoader loader;
+  TestServer server({}, loader.factory());
+  server.client.initialize(Json::object());
+  loader.steps.push("done");
+  server.wait_until_ready();
+  EXPECT_EQ(loader.asked.pop()->device, "auto");
+  server.client.notify(
+      "workspace/didChangeConfiguration",
+      {{"settings", {{"device", "cuda:1"}, {"gpuMemory", "11GiB"}, {"contextTokens", 4096}}}});
+  const auto options = loader.asked.pop();
+  EXPECT_EQ(options->device, "cuda:1");
+  EXPECT_EQ(options->gpu_memory, "11GiB");
+  EXPECT_EQ(options->context_tokens, 4096);
+  loader.steps.push("done");
+  server.wait_until_ready();
+}
+
+TEST(ModelLoading, TellsOfADeviceThatFailedAndGoesOn) {
+  FakeEngine* fake = nullptr;  // set before the server is ready
+  TestServer server({}, [&](const engine::EngineOptions& options,
+                            const engine::Engine::Progress& progress, const CancelToken& cancel) {
+    auto made = make_fake_engine(options, progress, cancel);
+    fake = static_cast<FakeEngine*>(made->get());
+    return made;
+  });
+  server.client.initialize(Json::object());
+  server.wait_until_ready();
+  const Json before = server.client.call("incipit/status", nullptr)["result"]["device"];
+  EXPECT_EQ(before, (Json{{"name", "fake"}, {"faults", 0}}));
+
+  fake->fail_device({"cpu (2 threads)", 1, "cuda:0 failed (too hot); the CPU takes over"});
+  const Json told = server.client.notification("window/showMessage")["params"];
+  EXPECT_EQ(told["type"], 2);
+  EXPECT_EQ(told["message"], "incipit: cuda:0 failed (too hot); the CPU takes over");
+  const Json after = server.client.call("incipit/status", nullptr)["result"]["device"];
+  EXPECT_EQ(after["name"], "cpu (2 threads)");
+  EXPECT_EQ(after["faults"], 1);
+  EXPECT_EQ(after["lastFault"], "cuda:0 failed (too hot); the CPU takes over");
+
+  FakePipeline::control().answer_with_insert("y");
+  server.open(kUri, "x");
+  EXPECT_EQ(server.client.call(kInline, params())["result"]["items"].size(), 1u);
+
+  fake->fail_device({engine::kNoDevice, 2, "the CPU failed; nothing is left"});
+  EXPECT_EQ(server.client.notification("window/showMessage")["params"]["type"], 1);
 }
 
 }  // namespace

@@ -1,0 +1,22 @@
+// How the steps of each kind of device are planned unless the user says otherwise. Constants alone.
+#pragma once
+
+#include <cstdint>
+
+namespace incipit::engine {
+
+// See SchedulerOptions.
+struct DeviceDefaults {
+  int32_t prefill_chunk = 0;
+  int32_t flat_rows = 0;
+  int32_t large_step_rows = 0;
+};
+// The CPU's time grows with every row: short chunks, so that a cancelled prompt stops soon.
+inline constexpr DeviceDefaults kCpuDefaults = {.prefill_chunk = 64};
+// A cancelled prompt costs a chunk. More rows than kFlatRows go as one large step: on an H100 129
+// to 512 of them take less time than two flat steps of 64 (docs/performance.md), and where a device
+// does better in turns, the backend takes turns inside the step.
+inline constexpr DeviceDefaults kCudaDefaults = {
+    .prefill_chunk = 512, .flat_rows = 64, .large_step_rows = 65};
+
+}  // namespace incipit::engine

@@ -1,0 +1,124 @@
+// Pocket on CUDA against an independent implementation, and against the CPU's greedy text.
+//
+// The bound is golden_model.h's with the errors of fp16: eps = 2^-11 / sqrt 3 = 2.8e-4, root mean
+// square, for each value that is rounded to it. An attention branch rounds the rows it multiplies,
+// q, k, v, the softmax's weights, its output and, where weights are expanded (large steps), the
+// weights of two products: eight; an MLP branch rounds its rows, the product of gate and up and two
+// matrices: fewer. So eta = sqrt 8 eps. The head multiplies rows in fp16: eps. The model's other
+// quantities (scales, sums, the stream) are float or exact.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/model/create_model.h"
+#include "engine/model/cuda_device.h"
+#include "tests/unit/engine/golden_model.h"
+
+namespace incipit::engine {
+namespace {
+
+constexpr double kEpsHalf = 2.8e-4;
+const Arithmetic kFp16 = {.layer = std::sqrt(8.0) * kEpsHalf, .head = kEpsHalf};
+
+class CudaModelGoldenTest : public ::testing::TestWithParam<HeadFormat> {
+ protected:
+  void SetUp() override {
+    if (!probe_cuda().failure.empty()) GTEST_SKIP() << "skipped: no CUDA device";
+  }
+};
+
+std::unique_ptr<Model> cuda_model(HeadFormat head) {
+  return create_cuda_model(pocket(head),
+                           {.n_pages = pages_for(kContext),
+                            .context_tokens = kContext,
+                            .max_rows = kContext,
+                            .max_sequences = 1,
+                            .max_logit_rows = kContext},
+                           {})
+      .value();
+}
+
+// Short prompts are flat steps, long ones large steps.
+TEST_P(CudaModelGoldenTest, AgreesWithTheIndependentImplementation) {
+  const HeadFormat head = GetParam();
+  const std::unique_ptr<Model> model = cuda_model(head);
+  const Weights<kernels::CpuTile> f16 = pocket(HeadFormat::kF16);
+  double worst = 0;
+  int n_undecided = 0;
+  int n_prompts = 0;
+  for (const Json& prompt : golden()["prompts"]) {
+    const auto tokens = prompt["input_ids"].get<std::vector<TokenId>>();
+    SCOPED_TRACE(prompt["name"].get<std::string>());
+    ++n_prompts;
+    const ModelRun result = run_model(*model, tokens, kFp16);
+    ASSERT_EQ(result.stages.size(), prompt["hidden_norm_all_positions"].size());
+    expect_norms(prompt, result, static_cast<size_t>(model->config().hidden));
+    const std::vector<double> deviations = logit_deviations(result, f16, head, kFp16);
+    worst = std::max(worst, expect_logits(prompt, result, deviations));
+    n_undecided += follow_greedy(*model, tokens, prompt["greedy_32"], deviations);
+  }
+  std::printf(
+      "[ measured ] %d prompts: largest logit error is %.2f of its bound; %d of %d greedy tokens "
+      "undecided\n",
+      n_prompts, worst, n_undecided, 32 * n_prompts);
+  EXPECT_GT(n_prompts, 0);
+  EXPECT_GT(worst, 0.05) << "far below the bound, the bound says nothing";
+}
+
+// Logits of flat steps do not depend on how the prompt is cut, to the bit.
+TEST_P(CudaModelGoldenTest, GivesTheSameBitsForEveryFlatChunk) {
+  const std::unique_ptr<Model> model = cuda_model(GetParam());
+  const std::vector<TokenId> tokens = golden_tokens("fim_spm_java_empty_suffix");
+  std::vector<float> first;
+  for (const size_t chunk : {1, 7, 16, 33, 64}) {
+    for (size_t at = 0; at < tokens.size(); at += chunk) {
+      const size_t end = std::min(at + chunk, tokens.size());
+      model->forward(batch_of({tokens.begin() + static_cast<std::ptrdiff_t>(at),
+                               tokens.begin() + static_cast<std::ptrdiff_t>(end)},
+                              static_cast<int32_t>(at)));
+      if (end < tokens.size()) continue;
+      const std::span<const float> logits = model->logits(static_cast<int32_t>(end - at) - 1);
+      const std::vector<float> now(logits.begin(), logits.end());
+      if (first.empty()) first = now;
+      EXPECT_EQ(now, first) << "chunk " << chunk;
+    }
+  }
+}
+
+std::vector<TokenId> greedy(Model& model, const std::vector<TokenId>& prompt, int32_t n) {
+  std::vector<TokenId> tokens = prompt;
+  model.forward(batch_of(prompt, 0));
+  auto row = static_cast<int32_t>(prompt.size()) - 1;
+  for (int32_t i = 0; i < n; ++i) {
+    tokens.push_back(model.candidates(row)[0].token);
+    model.forward(batch_of({tokens.back()}, static_cast<int32_t>(tokens.size()) - 1));
+    row = 0;
+  }
+  return tokens;
+}
+
+TEST_P(CudaModelGoldenTest, WritesTheSameTextAsTheCpu) {
+  const std::unique_ptr<Model> cuda = cuda_model(GetParam());
+  const std::unique_ptr<Model> cpu = create_cpu_model(pocket(GetParam()),
+                                                      {.n_pages = pages_for(kContext),
+                                                       .context_tokens = kContext,
+                                                       .max_rows = kContext,
+                                                       .max_sequences = 1,
+                                                       .max_logit_rows = kContext},
+                                                      {})
+                                         .value();
+  for (const Json& prompt : golden()["prompts"]) {
+    const auto tokens = prompt["input_ids"].get<std::vector<TokenId>>();
+    EXPECT_EQ(greedy(*cuda, tokens, 32), greedy(*cpu, tokens, 32)) << prompt["name"];
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Heads, CudaModelGoldenTest,
+                         ::testing::Values(HeadFormat::kF16, HeadFormat::kInt8), [](const auto& c) {
+                           return c.param == HeadFormat::kF16 ? "F16" : "Int8";
+                         });
+
+}  // namespace
+}  // namespace incipit::engine
