@@ -13,6 +13,9 @@ namespace {
 // A device that fails: in the n-th step, once or every time.
 class EngineLoopFaultTest : public EngineLoopTest {
  protected:
+  // The loop's thread calls what this class holds: it ends before that goes.
+  ~EngineLoopFaultTest() override { loop_.reset(); }
+
   void fail_in_step(int32_t step, DeviceFault::Kind kind = DeviceFault::Kind::kFailed) {
     on_forward_ = [this, step, kind](const ForwardBatch&) {
       if (++n_steps_ == step) throw DeviceFault(kind, "the cable is loose");
