@@ -78,7 +78,10 @@ void PromptBuilder::take_suffix(string_view after, size_t max_tokens, PromptAnch
   size_t size = std::min(after.size(), max_tokens * kMaxBytesPerToken);
   while (size > 0 && continues_utf8(after, size)) --size;
   std::vector<TokenId> tokens = tokenizer_->encode(with_lf(after.substr(0, size)));
-  while (tokens.size() > max_tokens || (size < after.size() && after[size - 1] != '\n')) {
+  const auto is_half_a_line = [&] {
+    return size > 0 && size < after.size() && after[size - 1] != '\n';
+  };
+  while (tokens.size() > max_tokens || is_half_a_line()) {
     // Shrink by the surplus first, then to the last line end, unless that costs half of it.
     size_t smaller = size;
     if (tokens.size() > max_tokens) smaller = std::min(size - 1, size * max_tokens / tokens.size());
