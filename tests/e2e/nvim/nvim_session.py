@@ -31,7 +31,9 @@ class NvimSession:
         self.directory = directory or tempfile.mkdtemp(prefix="incipit-nvim-")
         init = os.path.join(self.directory, "init.lua")
         with open(init, "w", encoding="utf-8") as file:
+            # Without the providers Neovim does not look for a Python of each version when it opens a Python file.
             file.write("_G.messages = {}\n"
+                       "vim.g.loaded_python3_provider, vim.g.loaded_node_provider = 0, 0\n"
                        "vim.notify = function(text) table.insert(_G.messages, text) end\n"
                        + (f"vim.opt.runtimepath:append([[{plugin}]])\n" if plugin else "")
                        + setup + "\n")
