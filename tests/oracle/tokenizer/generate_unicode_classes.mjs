@@ -12,10 +12,10 @@ import { oracle_from_json, source_dir } from './oracle.mjs';
 const header_path = path.join(source_dir, 'engine/tokenizer/unicode_classes.h');
 const pocket = path.join(source_dir, 'engine/models/pocket/tokenizer.json');
 
-// Four sentinels that are in none of the three classes (private use). A code point c is written as
+// Three sentinels of one byte that are in none of the three classes. A code point c is written as
 // c A B C; the pattern takes "cAB" for a letter, "cA" for a number, "c" for white space, so the piece
 // that starts with c tells its class.
-const [a, b, c] = ['\u{F0000}', '\u{F0001}', '\u{F0002}'];
+const [a, b, c] = ['!', '#', '%'];
 const pattern = `\\p{L}${a}${b}|\\p{N}${a}(?=${b})|\\s(?=${a})`;
 
 function byte_level_reverse() {
@@ -35,6 +35,7 @@ async function classify() {
   const json = JSON.parse(fs.readFileSync(pocket, 'utf8'));
   json.added_tokens = [];
   json.post_processor = null;
+  json.model.merges = [];  // one token a byte, nothing to merge
   json.pre_tokenizer.pretokenizers[0].pattern.Regex = pattern;
   const tokenizer = oracle_from_json(JSON.stringify(json));
   const reverse = byte_level_reverse();
