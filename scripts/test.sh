@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs every test, phase by phase; stops at the first phase that fails, with its output. `make test` and CI
-# call exactly this. Logs of each phase stay in build/test-logs. Asks nothing, needs no network once set up.
+# call exactly this. Logs of each phase stay in build/test-logs. Asks nothing, needs no network once set up. End-to-end
+# tests mostly wait for editors: they run beside the phases that follow.
 #
 #   scripts/test.sh             everything
 #   scripts/test.sh PHASE...    some of: setup release dev tsan fuzz
@@ -37,6 +38,7 @@ record() {
 
 fail() {
   [ "$n_failed" -gt 0 ] || n_failed=1
+  [ -z "$beside_pid" ] || pkill -TERM -P "$beside_pid" 2>/dev/null
   report
   exit 1
 }
@@ -67,42 +69,79 @@ count_tests() {
     END { print passed + 0, failed + 0 }' "$1"
 }
 
-# tests NAME PRESET CTEST-ARGUMENTS...: shows one line a ctest case, and the output of those that fail.
-tests() {
-  local name=$1 preset=$2 start=$SECONDS log code passed failed
-  log="$logs/${1// /-}.log"
+# run_ctest LOG PRESET CTEST-ARGUMENTS...: what ctest says also goes to LOG, the output of all tests to LOG.all.
+run_ctest() {
+  local log=$1 preset=$2 code
   shift 2
-  printf '== %s\n' "$name"
   # Programs under test keep packed weights in the build tree, not in the user's home.
   XDG_CACHE_HOME=$PWD/build/test-cache "${run_prefix[@]}" ctest --test-dir "build/$preset" --output-on-failure \
     --no-tests=error "$@" 2>&1 </dev/null | tee "$log"
   code=${PIPESTATUS[0]}
   cp "build/$preset/Testing/Temporary/LastTest.log" "$log.all"
-  read -r passed failed < <(count_tests "$log.all")
-  n_passed=$((n_passed + passed))
-  if [ "$code" -ne 0 ]; then
-    n_failed=$((n_failed + (failed > 0 ? failed : 1)))
-    record "$name" "$start" "FAILED ($passed passed, $failed failed), see $log"
-    fail
-  fi
-  record "$name" "$start" "$passed passed"
+  return "$code"
 }
 
+# count NAME START LOG CODE: the row of tests that have run.
+count() {
+  local passed failed
+  read -r passed failed < <(count_tests "$3.all")
+  n_passed=$((n_passed + passed))
+  if [ "$4" -ne 0 ]; then
+    n_failed=$((n_failed + (failed > 0 ? failed : 1)))
+    record "$1" "$2" "FAILED ($passed passed, $failed failed), see $3"
+    fail
+  fi
+  record "$1" "$2" "$passed passed"
+}
+
+# tests NAME PRESET CTEST-ARGUMENTS...: shows one line a ctest case, and the output of those that fail.
+tests() {
+  local name=$1 start=$SECONDS log
+  log="$logs/${1// /-}.log"
+  shift
+  printf '== %s\n' "$name"
+  run_ctest "$log" "$@"
+  count "$name" "$start" "$log" $?
+}
+
+# tests_beside NAME PRESET CTEST-ARGUMENTS...: the same, beside what follows, until join_tests shows them.
+beside_pid=
+tests_beside() {
+  beside_name=$1
+  beside_start=$SECONDS
+  beside_log="$logs/${1// /-}.log"
+  shift
+  run_ctest "$beside_log" "$@" >/dev/null &
+  beside_pid=$!
+}
+
+join_tests() {
+  local code
+  [ -n "$beside_pid" ] || return 0
+  printf '== %s\n' "$beside_name"
+  wait "$beside_pid"
+  code=$?
+  beside_pid=
+  cat "$beside_log"
+  count "$beside_name" "$beside_start" "$beside_log" "$code"
+}
+
+# Whoever waits for an editor goes first.
 build() {
   local preset=$1
   shift
-  cmake --preset "$preset" && cmake --build --preset "$preset" -j "$n_jobs" "$@"
+  cmake --preset "$preset" && nice cmake --build --preset "$preset" -j "$n_jobs" "$@"
 }
 
 phase_setup() {
   quiet setup scripts/setup.sh
 }
 
-# What users get: everything is built, every kind of test runs. Editors and servers have the machine to themselves.
+# What users get, built in fewer and larger files and for fewer GPUs: everything is built, every kind of test runs.
 phase_release() {
-  quiet 'release build' build release
-  tests 'release tests' release -j "$n_jobs" -LE '^(e2e|fuzz)$'
-  tests 'release end to end' release -L '^e2e$'
+  quiet 'release build' build test
+  tests 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz)$'
+  tests_beside 'release end to end' test -L '^e2e$'
 }
 
 # Memory errors and undefined behaviour.
@@ -114,7 +153,7 @@ phase_dev() {
 # Data races, in the tests where several threads meet.
 phase_tsan() {
   quiet 'tsan build' build tsan --target incipit_thread_tests
-  # ThreadSanitizer of GCC 12 can't place its shadow memory when the kernel randomises addresses widely.
+  # ThreadSanitizer can't place its shadow memory when the kernel randomises addresses widely.
   if setarch "$(uname -m)" -R true 2>/dev/null; then run_prefix=(setarch "$(uname -m)" -R); fi
   tests 'tsan tests' tsan -j "$n_jobs" -L '^threads$'
   run_prefix=(env)
@@ -133,4 +172,5 @@ for phase in "${wanted[@]}"; do
   fi
 done
 for phase in "${wanted[@]}"; do "phase_$phase"; done
+join_tests
 report
