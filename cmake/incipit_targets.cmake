@@ -105,7 +105,7 @@ function(incipit_test_program program)
   incipit_target(${program})
   target_link_libraries(${program} PRIVATE GTest::gmock_main)
   # Compiling a test takes longer than running it; what it tests keeps its own flags.
-  target_compile_options(${program} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_compile_options(${program} PRIVATE $<$<CONFIG:Release>:-O0>)
   target_compile_definitions(${program} PRIVATE INCIPIT_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
 endfunction()
 
