@@ -393,19 +393,11 @@ void prepare_wide() {
   prepare_kernel(flat_wide_kernel<Codec, Epilogue, Tiling>, Tiling::template kSharedBytes<Codec>);
 }
 
-// Whether the code that runs was compiled with clusters (and not for an older device's PTX).
-template <class Kernel>
-bool uses_clusters(Kernel kernel) {
-  cudaFuncAttributes attributes = {};
-  CUDA_CHECK(cudaFuncGetAttributes(&attributes, kernel));
-  return attributes.ptxVersion >= 90;
-}
-
 template <class Codec, class Epilogue, class Tiling>
 void launch_wide(const FlatWeights& w, const FlatRows& in, const WideScratch& scratch,
                  const Epilogue& epilogue, const LaunchContext& context) {
   const auto kernel = flat_wide_kernel<Codec, Epilogue, Tiling>;
-  static const bool has_clusters = uses_clusters(kernel);
+  static const bool has_clusters = runs_hopper_code();
   // Clusters have to fit into the groups of multiprocessors: fewer, fuller blocks.
   const int tiles_per_block = Tiling::kOutTiles == 1 && w.parts.n == 1
                                   ? balanced_tiles(w.n_tiles, 1, kWideTiles - 1, kWideTiles)

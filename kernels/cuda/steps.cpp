@@ -60,14 +60,6 @@ CudaStepLimits padded(CudaStepLimits limits) {
   return limits;
 }
 
-bool device_has_dependent_launch() {
-  int device = 0;
-  int major = 0;
-  CUDA_CHECK(cudaGetDevice(&device));
-  CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  return major >= 9;
-}
-
 // Two, so that the host writes a step's inputs while those of the step before are copied.
 struct Staging {
   PinnedBuffer inputs;
@@ -169,7 +161,7 @@ struct CudaSteps::Step {
 CudaSteps::CudaSteps(const CudaStepLimits& limits)
     : limits_(padded(limits)),
       stream_(make_stream()),
-      context_{stream_.get(), device_has_dependent_launch()},
+      context_{stream_.get(), runs_hopper_code()},
       scratch_(std::make_unique<Scratch>(limits_)),
       step_(std::make_unique<Step>()) {
   CHECK_EQ(limits.hidden % 64, 0);
