@@ -1,5 +1,6 @@
 // Programmatic dependent launch, device side (PTX ISA, griddepcontrol; compute capability 9.0).
-// Elsewhere both do nothing: the stream orders whole kernels.
+// Compiled for an older device both do nothing, so such code may not be launched dependently
+// (runs_hopper_code(), launch.h): the stream orders whole kernels then.
 #pragma once
 
 namespace incipit::kernels::cuda {

@@ -13,71 +13,15 @@
 #include <vector>
 
 #include "kernels/common/half.h"
-#include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/flat_matmul.h"
 #include "kernels/cuda/large_matmul.h"
 #include "kernels/cuda/large_mixed.h"
-#include "kernels/cuda/stream.h"
+#include "tests/bench/lab/llama_layers.h"
 
 namespace incipit::kernels::cuda {
 namespace {
 
-constexpr int32_t kHidden = 4096;
-constexpr int32_t kFfn = 14336;
-constexpr int32_t kQkvRows = 6144;
-constexpr int32_t kLayers = 32;
-constexpr int32_t kMaxRows = 2048;
-
-struct Matrix {
-  DeviceBuffer bytes;
-  Int4View<CudaTile> view;
-};
-Matrix make_matrix(int32_t rows, int32_t cols, std::mt19937_64& random) {
-  const Int4Shape shape = {rows, cols, 128, false};
-  std::vector<uint64_t> words(static_cast<size_t>(CudaTile::bytes(shape) / 8));
-  for (uint64_t& word : words) word = random();
-  auto* const bytes = reinterpret_cast<std::byte*>(words.data());
-  for (int32_t row = 0; row < rows; ++row) {
-    for (int32_t group = 0; group < shape.n_groups(); ++group) {
-      const uint16_t scale = float_to_half(0.002f + static_cast<float>(random() % 64) * 1e-4f);
-      std::copy_n(reinterpret_cast<const std::byte*>(&scale), 2,
-                  bytes + CudaTile::scale_of(shape, row, group));
-    }
-  }
-  Matrix m = {DeviceBuffer::allocate(CudaTile::bytes(shape)), {}};
-  CUDA_CHECK(cudaMemcpy(m.bytes.data(), bytes, static_cast<size_t>(m.bytes.size_bytes()),
-                        cudaMemcpyHostToDevice));
-  m.view = {m.bytes.data(), shape};
-  return m;
-}
-Matrix copy_of(const Matrix& from) {
-  Matrix m = {DeviceBuffer::allocate(from.bytes.size_bytes()), {}};
-  CUDA_CHECK(cudaMemcpy(m.bytes.data(), from.bytes.data(),
-                        static_cast<size_t>(from.bytes.size_bytes()), cudaMemcpyDeviceToDevice));
-  m.view = {m.bytes.data(), from.view.shape};
-  return m;
-}
-struct Layer {
-  Matrix qkv, out, gate_up, down;
-};
-
-template <class Work>
-double median_ms(cudaStream_t stream, int n, const Work& work) {
-  const Event begin = make_event(cudaEventDefault);
-  const Event end = make_event(cudaEventDefault);
-  std::vector<float> times;
-  for (int i = 0; i <= n; ++i) {
-    CUDA_CHECK(cudaEventRecord(begin.get(), stream));
-    work();
-    CUDA_CHECK(cudaEventRecord(end.get(), stream));
-    CUDA_CHECK(cudaEventSynchronize(end.get()));
-    float ms = 0;
-    CUDA_CHECK(cudaEventElapsedTime(&ms, begin.get(), end.get()));
-    if (i > 0) times.push_back(ms);
-  }
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
-}
+using namespace lab;
 
 struct Cut {
   const char* name;
@@ -90,18 +34,8 @@ const Cut kCuts[] = {{"128 tokens", MixedCut::kTokens128},
 void run() {
   std::mt19937_64 random(std::random_device{}());
   const Stream stream = make_stream();
-  std::vector<Layer> layers;
-  layers.push_back({make_matrix(kQkvRows, kHidden, random), make_matrix(kHidden, kHidden, random),
-                    make_matrix(2 * kFfn, kHidden, random), make_matrix(kHidden, kFfn, random)});
-  for (int32_t i = 1; i < kLayers; ++i) {
-    layers.push_back({copy_of(layers[0].qkv), copy_of(layers[0].out), copy_of(layers[0].gate_up),
-                      copy_of(layers[0].down)});
-  }
-  std::normal_distribution<float> value(0.0f, 1.0f);
-  std::vector<uint16_t> in(size_t{kMaxRows} * kFfn);
-  for (uint16_t& h : in) h = float_to_half(value(random));
-  const DeviceBuffer rows = DeviceBuffer::allocate(static_cast<int64_t>(in.size()) * 2);
-  CUDA_CHECK(cudaMemcpy(rows.data(), in.data(), in.size() * 2, cudaMemcpyHostToDevice));
+  const std::vector<Layer> layers = make_layers(random);
+  const DeviceBuffer rows = make_rows(random);
   const DeviceBuffer narrow = DeviceBuffer::allocate(int64_t{kMaxRows} * kHidden * 2);
   const DeviceBuffer wide = DeviceBuffer::allocate(int64_t{kMaxRows} * kFfn * 2);
   const DeviceBuffer got = DeviceBuffer::allocate(int64_t{kMaxRows} * kFfn * 2);
@@ -112,7 +46,7 @@ void run() {
 
   const LaunchContext context = {stream.get(), true};
   const auto* const halves = rows.as<uint16_t>();
-  const HeadOrder heads = {5120, 128};
+  const HeadOrder heads = kHeadOrder;
   prepare_flat_matmul();
   const HeadShape head_shape = {32, 8, 128};
   const FlatScratchSize flat_size = flat_scratch_size(kHidden, kFfn, head_shape, 128256);

@@ -15,96 +15,22 @@
 #include <random>
 #include <vector>
 
-#include "kernels/common/half.h"
-#include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/large_matmul.h"
-#include "kernels/cuda/stream.h"
 #include "kernels/cuda/top_candidates.h"
+#include "tests/bench/lab/llama_layers.h"
 
 namespace incipit::kernels::cuda {
 namespace {
 
-constexpr int32_t kHidden = 4096;
-constexpr int32_t kFfn = 14336;
-constexpr int32_t kQkvRows = 6144;
-constexpr int32_t kLayers = 32;
-constexpr int32_t kMaxRows = 2048;
-constexpr int32_t kVocab = 128256;
-const HeadOrder kHeadOrder = {5120, 128};
-
-struct Matrix {
-  DeviceBuffer bytes;
-  Int4View<CudaTile> view;
-};
-
-// Random nibbles, scales that keep values sane.
-Matrix make_matrix(int32_t rows, int32_t cols, std::mt19937_64& random) {
-  const Int4Shape shape = {rows, cols, 128, false};
-  std::vector<uint64_t> words(static_cast<size_t>(CudaTile::bytes(shape) / 8));
-  for (uint64_t& word : words) word = random();
-  auto* const bytes = reinterpret_cast<std::byte*>(words.data());
-  const uint16_t scale = float_to_half(0.004f);
-  for (int32_t row = 0; row < rows; ++row) {
-    for (int32_t group = 0; group < shape.n_groups(); ++group) {
-      std::copy_n(reinterpret_cast<const std::byte*>(&scale), 2,
-                  bytes + CudaTile::scale_of(shape, row, group));
-    }
-  }
-  Matrix m = {DeviceBuffer::allocate(CudaTile::bytes(shape)), {}};
-  CUDA_CHECK(cudaMemcpy(m.bytes.data(), bytes, static_cast<size_t>(m.bytes.size_bytes()),
-                        cudaMemcpyHostToDevice));
-  m.view = {m.bytes.data(), shape};
-  return m;
-}
-Matrix copy_of(const Matrix& from) {
-  Matrix m = {DeviceBuffer::allocate(from.bytes.size_bytes()), {}};
-  CUDA_CHECK(cudaMemcpy(m.bytes.data(), from.bytes.data(),
-                        static_cast<size_t>(from.bytes.size_bytes()), cudaMemcpyDeviceToDevice));
-  m.view = {m.bytes.data(), from.view.shape};
-  return m;
-}
-
-struct Layer {
-  Matrix qkv, out, gate_up, down;
-};
-
-// Median of `n` runs in milliseconds, after one that is not counted.
-template <class Work>
-double median_ms(cudaStream_t stream, int n, const Work& work) {
-  const Event begin = make_event(cudaEventDefault);
-  const Event end = make_event(cudaEventDefault);
-  std::vector<float> times;
-  for (int i = 0; i <= n; ++i) {
-    CUDA_CHECK(cudaEventRecord(begin.get(), stream));
-    work();
-    CUDA_CHECK(cudaEventRecord(end.get(), stream));
-    CUDA_CHECK(cudaEventSynchronize(end.get()));
-    float ms = 0;
-    CUDA_CHECK(cudaEventElapsedTime(&ms, begin.get(), end.get()));
-    if (i > 0) times.push_back(ms);
-  }
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
-}
+using namespace lab;
 
 class Lab {
  public:
   Lab() : stream_(make_stream()), context_{stream_.get(), true} {
     std::mt19937_64 random(1);
-    layers_.push_back({make_matrix(kQkvRows, kHidden, random),
-                       make_matrix(kHidden, kHidden, random),
-                       make_matrix(2 * kFfn, kHidden, random), make_matrix(kHidden, kFfn, random)});
-    for (int32_t i = 1; i < kLayers; ++i) {
-      const Layer& first = layers_[0];
-      layers_.push_back(
-          {copy_of(first.qkv), copy_of(first.out), copy_of(first.gate_up), copy_of(first.down)});
-    }
-    std::normal_distribution<float> value(0.0f, 1.0f);
-    std::vector<uint16_t> in(size_t{kMaxRows} * kFfn);
-    for (uint16_t& h : in) h = float_to_half(value(random));
-    in_ = DeviceBuffer::allocate(static_cast<int64_t>(in.size()) * 2);
-    CUDA_CHECK(cudaMemcpy(in_.data(), in.data(), in.size() * 2, cudaMemcpyHostToDevice));
+    layers_ = make_layers(random);
+    in_ = make_rows(random);
     out_ = DeviceBuffer::allocate(int64_t{kMaxRows} * kFfn * 2);
     wide_ = DeviceBuffer::allocate(int64_t{kMaxRows} * 2 * kFfn * 2);
     x_ = DeviceBuffer::allocate(int64_t{kMaxRows} * kHidden * 4);
