@@ -40,6 +40,14 @@ Result<GptqConfig> read(const JsonFields& fields) {
 
 }  // namespace
 
+std::string describe(const GptqConfig& config) {
+  const std::string group =
+      config.group == kWholeColumn ? "whole columns" : fmt::format("groups of {}", config.group);
+  const bool stored = config.zeros == GptqConfig::Zeros::kStored;
+  return fmt::format("GPTQ INT4 in {}, zero points {}", group,
+                     stored ? "as stored (v2)" : "stored less one (v1)");
+}
+
 Result<GptqConfig> parse_gptq_config(std::string_view json, const std::string& where) {
   ASSIGN_OR_RETURN(const auto parsed, parse_json_object(json, where));
   return read(JsonFields(parsed, where));

@@ -22,6 +22,9 @@ struct GptqConfig {
   bool operator==(const GptqConfig&) const = default;
 };
 
+// "GPTQ INT4 in groups of 128, zero points stored less one (v1)".
+std::string describe(const GptqConfig& config);
+
 // A quantize_config.json. Anything but 4 bit GPTQ with a group this program can run is
 // kUnsupported, naming file, key, wanted and found.
 Result<GptqConfig> parse_gptq_config(std::string_view json, const std::string& where);

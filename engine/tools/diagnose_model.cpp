@@ -69,14 +69,6 @@ Finding diagnose_file(const fs::path& path, const std::string* wanted) {
   return finding;
 }
 
-std::string gptq_summary(const GptqConfig& gptq) {
-  const std::string group =
-      gptq.group == kWholeColumn ? "whole columns" : fmt::format("groups of {}", gptq.group);
-  return fmt::format(
-      "GPTQ INT4 in {}, zero points {}", group,
-      gptq.zeros == GptqConfig::Zeros::kStored ? "as stored (v2)" : "stored less one (v1)");
-}
-
 // The nearest directory above that exists: where a new file would have to go.
 fs::path existing_parent(fs::path path) {
   std::error_code ignored;
@@ -185,7 +177,7 @@ int64_t diagnose_checkpoint(const fs::path& dir, const ModelConfig& config,
   for (const PackedSection& section : source->sections()) bytes += section.bytes;
   findings.push_back({Severity::kOk, "model",
                       fmt::format("{} tensors in {} files, {}; packed {}", n_tensors,
-                                  checkpoint->files().size(), gptq_summary(*gptq), in_mib(bytes)),
+                                  checkpoint->files().size(), describe(*gptq), in_mib(bytes)),
                       ""});
   return bytes;
 }

@@ -103,9 +103,14 @@ Result<PackedIdentity> packed_identity(const ModelConfig& config, HeadFormat hea
     ASSIGN_OR_RETURN(const std::string description, describe_source(file));
     source += description;
   }
+  return added_identity(config, head_format, checksum(std::string_view(source)));
+}
+
+PackedIdentity added_identity(const ModelConfig& config, HeadFormat head_format,
+                              uint64_t weights_fingerprint) {
   static const uint64_t digest = layout_digest();
   return PackedIdentity{kLayoutName, digest, head_format, hash_of_shape(config),
-                        checksum(std::string_view(source))};
+                        weights_fingerprint};
 }
 
 Result<Weights<CpuTile>> map_packed_weights(const fs::path& path, const ModelConfig& config,

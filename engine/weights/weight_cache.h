@@ -25,6 +25,10 @@ Result<std::filesystem::path> packed_path(const std::filesystem::path& model_dir
 Result<PackedIdentity> packed_identity(const ModelConfig& config, HeadFormat head_format,
                                        const Checkpoint& checkpoint, const GptqConfig& gptq);
 
+// The same of weights that `incipit model add` made: the fingerprint is in their manifest.
+PackedIdentity added_identity(const ModelConfig& config, HeadFormat head_format,
+                              uint64_t weights_fingerprint);
+
 // Up to this size the sections' checksums are verified at each start (it takes a few
 // milliseconds); beyond, `incipit doctor` does it.
 inline constexpr int64_t kVerifyAtStartBytes = int64_t{256} << 20;
