@@ -129,15 +129,17 @@ Result<ModelManifest> write_model(const fs::path& directory, const Job& job,
   const auto packing = [&](int64_t done, int64_t total, const std::string& section) {
     if (progress) progress(done, total, section);
   };
-  TRY(pack_checkpoint(weights, job.source.directory, job.opened, source, packing, cancel));
+  ASSIGN_OR_RETURN(
+      const Conversion conversion,
+      pack_checkpoint(weights, job.source.directory, job.opened, source, packing, cancel));
   for (const SmallFile& file : job.small_files) {
     TRY(write_small_file(directory / file.name, file.bytes));
   }
   ASSIGN_OR_RETURN(const PackedFile packed, open_packed_file(weights));
   ModelManifest manifest;
   manifest.source = job.source.directory.string();
-  manifest.format = describe(job.opened.gptq);
-  manifest.conversion = "exact";
+  manifest.format = describe(job.opened.quant);
+  manifest.conversion = describe(conversion);
   manifest.source_bytes = source_bytes(job);
   manifest.packed_bytes = static_cast<int64_t>(packed.image.bytes.size());
   manifest.weights_fingerprint = job.opened.identity.source_fingerprint;
@@ -171,7 +173,7 @@ Result<AddedModel> add_model(const AddModelOptions& options, const AddProgress& 
   }
   ASSIGN_OR_RETURN(
       const WeightSource source,
-      WeightSource::plan(job.opened.checkpoint, job.opened.config, job.opened.gptq, kAddedHead));
+      WeightSource::plan(job.opened.checkpoint, job.opened.config, job.opened.quant, kAddedHead));
   std::vector<PackedSection> sections = source.sections();
   int64_t wanted = place_sections(sections);
   for (const SmallFile& file : job.small_files) wanted += static_cast<int64_t>(file.bytes.size());

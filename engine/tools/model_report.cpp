@@ -49,8 +49,8 @@ Result<void> describe_added(const fs::path& directory, const ModelManifest& mani
 Result<void> describe_checkpoint(const fs::path& directory, ModelReport& report) {
   ASSIGN_OR_RETURN(const OpenedCheckpoint opened, open_checkpoint(directory, kAddedHead));
   ASSIGN_OR_RETURN(const WeightSource source,
-                   WeightSource::plan(opened.checkpoint, opened.config, opened.gptq, kAddedHead));
-  report.format = describe(opened.gptq);
+                   WeightSource::plan(opened.checkpoint, opened.config, opened.quant, kAddedHead));
+  report.format = describe(opened.quant);
   for (const TensorFile& file : opened.checkpoint.files()) report.source_bytes += file.size_bytes();
   std::vector<PackedSection> sections = source.sections();
   report.packed_bytes = place_sections(sections);

@@ -12,10 +12,11 @@ namespace incipit::engine {
 Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& model_dir,
                                          HeadFormat head_format) {
   ASSIGN_OR_RETURN(ModelConfig config, load_model_config(model_dir));
-  ASSIGN_OR_RETURN(const GptqConfig gptq, load_gptq_config(model_dir));
+  ASSIGN_OR_RETURN(const QuantConfig quant, load_quant_config(model_dir));
   ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(model_dir));
-  ASSIGN_OR_RETURN(PackedIdentity identity, packed_identity(config, head_format, checkpoint, gptq));
-  return OpenedCheckpoint{std::move(config), gptq, std::move(checkpoint), std::move(identity)};
+  ASSIGN_OR_RETURN(PackedIdentity identity,
+                   packed_identity(config, head_format, checkpoint, quant));
+  return OpenedCheckpoint{std::move(config), quant, std::move(checkpoint), std::move(identity)};
 }
 
 SectionFiller::SectionFiller(const WeightSource& source, const PackProgress& progress,
@@ -30,13 +31,13 @@ Result<void> SectionFiller::operator()(size_t section_idx, std::span<std::byte> 
   }
   if (progress_) progress_(done_bytes_, total_bytes_, source_.sections()[section_idx].name);
   done_bytes_ += static_cast<int64_t>(out.size());
-  return source_.fill(section_idx, out, pool_);
+  return source_.fill(section_idx, out, pool_, conversion_);
 }
 
-Result<void> pack_checkpoint(const std::filesystem::path& path,
-                             const std::filesystem::path& model_dir, const OpenedCheckpoint& opened,
-                             const WeightSource& source, const PackProgress& progress,
-                             const CancelToken& cancel) {
+Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
+                                   const std::filesystem::path& model_dir,
+                                   const OpenedCheckpoint& opened, const WeightSource& source,
+                                   const PackProgress& progress, const CancelToken& cancel) {
   // A checkpoint that was edited while it was read must not be published under either state.
   const auto unchanged = [&]() -> Result<void> {
     ASSIGN_OR_RETURN(const OpenedCheckpoint now,
@@ -47,7 +48,8 @@ Result<void> pack_checkpoint(const std::filesystem::path& path,
                              model_dir.string())};
   };
   SectionFiller filler(source, progress, cancel);
-  return write_packed_file(path, opened.identity, source.sections(), std::ref(filler), unchanged);
+  TRY(write_packed_file(path, opened.identity, source.sections(), std::ref(filler), unchanged));
+  return filler.conversion();
 }
 
 }  // namespace incipit::engine

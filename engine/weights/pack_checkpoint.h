@@ -10,8 +10,8 @@
 
 #include "engine/base/cancel_token.h"
 #include "engine/base/result.h"
-#include "engine/config/gptq_config.h"
 #include "engine/config/model_config.h"
+#include "engine/config/quant_config.h"
 #include "engine/weights/checkpoint.h"
 #include "engine/weights/packed_file.h"
 #include "engine/weights/weight_source.h"
@@ -22,7 +22,7 @@ namespace incipit::engine {
 // Everything that packing needs to know of a model directory.
 struct OpenedCheckpoint {
   ModelConfig config;
-  GptqConfig gptq;
+  QuantConfig quant;
   Checkpoint checkpoint;
   PackedIdentity identity;
 };
@@ -39,6 +39,7 @@ class SectionFiller {
   SectionFiller(const WeightSource& source, const PackProgress& progress,
                 const CancelToken& cancel);
   Result<void> operator()(size_t section_idx, std::span<std::byte> out);
+  const Conversion& conversion() const { return conversion_; }  // of what was filled so far
 
  private:
   const WeightSource& source_;
@@ -47,12 +48,14 @@ class SectionFiller {
   kernels::ThreadPool pool_;
   int64_t total_bytes_ = 0;
   int64_t done_bytes_ = 0;
+  Conversion conversion_;
 };
 
-// Writes the packed file. A checkpoint that was edited meanwhile is an error and leaves no file.
-Result<void> pack_checkpoint(const std::filesystem::path& path,
-                             const std::filesystem::path& model_dir, const OpenedCheckpoint& opened,
-                             const WeightSource& source, const PackProgress& progress,
-                             const CancelToken& cancel);
+// Writes the packed file and says how true it is. A checkpoint that was edited meanwhile is an
+// error and leaves no file.
+Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
+                                   const std::filesystem::path& model_dir,
+                                   const OpenedCheckpoint& opened, const WeightSource& source,
+                                   const PackProgress& progress, const CancelToken& cancel);
 
 }  // namespace incipit::engine

@@ -65,8 +65,9 @@ Result<Weights<CpuTile>> load_added(const std::filesystem::path& model_dir,
   }
   log::warn("weights: packing again from {}, since {}", manifest.source, mapped.error().message);
   ASSIGN_OR_RETURN(const WeightSource source, WeightSource::plan(opened->checkpoint, opened->config,
-                                                                 opened->gptq, head_format));
-  TRY(pack_checkpoint(path, manifest.source, *opened, source, pack_progress(progress), cancel));
+                                                                 opened->quant, head_format));
+  const PackProgress packing = pack_progress(progress);
+  TRY(pack_checkpoint(path, manifest.source, *opened, source, packing, cancel));
   if (progress) progress(1, "weights packed");
   return map_packed_weights(path, config, identity);
 }
@@ -86,14 +87,15 @@ Result<Weights<CpuTile>> load_weights(const std::filesystem::path& model_dir,
       return std::move(*mapped);
     }
   }
-  ASSIGN_OR_RETURN(const WeightSource source, WeightSource::plan(opened.checkpoint, opened.config,
-                                                                 opened.gptq, options.head_format));
+  ASSIGN_OR_RETURN(
+      const WeightSource source,
+      WeightSource::plan(opened.checkpoint, opened.config, opened.quant, options.head_format));
   const PackProgress packing = pack_progress(progress);
   Error why_not;
   if (path.ok()) {
     const auto packed = pack_checkpoint(*path, model_dir, opened, source, packing, cancel);
     if (packed.ok()) {
-      log::info("weights: packed into {}", path->string());
+      log::info("weights: packed into {}, {}", path->string(), describe(*packed));
       if (progress) progress(1, "weights packed");
       return map_packed_weights(*path, opened.config, opened.identity);
     }
