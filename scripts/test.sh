@@ -73,8 +73,9 @@ count_tests() {
 run_ctest() {
   local log=$1 preset=$2 code
   shift 2
-  # Programs under test keep packed weights in the build tree, not in the user's home.
-  XDG_CACHE_HOME=$PWD/build/test-cache "${run_prefix[@]}" ctest --test-dir "build/$preset" --output-on-failure \
+  # Programs under test keep packed weights in the build tree, not in the user's home, and see no models of the user's.
+  XDG_CACHE_HOME=$PWD/build/test-cache XDG_DATA_HOME=$PWD/build/test-data "${run_prefix[@]}" \
+    ctest --test-dir "build/$preset" --output-on-failure \
     --no-tests=error "$@" 2>&1 </dev/null | tee "$log"
   code=${PIPESTATUS[0]}
   cp "build/$preset/Testing/Temporary/LastTest.log" "$log.all"

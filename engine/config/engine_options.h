@@ -14,8 +14,9 @@ enum class HeadFormat { kInt8, kF16 };
 enum class PrefixCaching { kOn, kOff };
 
 struct EngineOptions {
-  std::string model =
-      "pocket";  // a name known to the model registry, or a directory in Hugging Face layout
+  // A name known to the model registry, or a directory in Hugging Face layout; empty: the user's
+  // default model (`incipit model default`), else pocket.
+  std::string model;
   // Benches: random weights of this shape ("llama-3-8b") under the tokenizer of `model`.
   std::string synthetic;
   int32_t n_threads = 0;        // 0: one per physical core this process may use

@@ -39,8 +39,7 @@ std::vector<Finding> diagnose(const DiagnoseOptions& options) {
   if (!dir.ok()) {
     findings.push_back(
         {Severity::kProblem, "model", dir.error().message,
-         "put a GPTQ INT4 checkpoint (config.json, tokenizer.json, safetensors) into "
-         "one of these directories, name its directory, or set INCIPIT_MODEL_PATH"});
+         "`incipit model list` shows what there is, `incipit model add DIR` adds a checkpoint"});
     return findings;
   }
   const auto config = load_model_config(*dir);
@@ -51,14 +50,23 @@ std::vector<Finding> diagnose(const DiagnoseOptions& options) {
     diagnose_files(*dir, findings);
     return findings;
   }
+  const auto manifest = read_manifest(*dir);
+  if (!manifest.ok()) {
+    findings.push_back({Severity::kProblem, "model", manifest.error().message,
+                        "remove the model and add it again"});
+    return findings;
+  }
+  const bool added = manifest->has_value();
   std::vector<Finding> checkpoint;
-  const int64_t weight_bytes = diagnose_checkpoint(*dir, *config, options.engine, checkpoint);
+  const int64_t weight_bytes = added
+                                   ? diagnose_added(*dir, *config, **manifest, checkpoint)
+                                   : diagnose_checkpoint(*dir, *config, options.engine, checkpoint);
   diagnose_memory(weight_bytes, *config, options.engine, findings);
   if (weight_bytes >= 0) diagnose_cuda_memory(weight_bytes, *config, options.engine, findings);
   findings.push_back({Severity::kOk, "model", describe_model(*dir, *config), ""});
   findings.insert(findings.end(), checkpoint.begin(), checkpoint.end());
-  diagnose_files(*dir, findings);
-  if (weight_bytes >= 0) {
+  if (!added) diagnose_files(*dir, findings);
+  if (!added && weight_bytes >= 0) {
     diagnose_packed(*dir, *config, weight_bytes, options.engine, findings);
   }
   diagnose_tokenizer(*dir, *config, findings);

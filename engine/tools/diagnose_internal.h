@@ -11,6 +11,7 @@
 #include "engine/config/model_config.h"
 #include "engine/model/cuda_device.h"
 #include "engine/tools/diagnose.h"
+#include "engine/weights/model_manifest.h"
 
 namespace incipit::engine {
 
@@ -31,6 +32,9 @@ void diagnose_files(const std::filesystem::path& dir, std::vector<Finding>& find
 // Whether checkpoint and tokenizer can be used; returns the size of the packed weights, or -1.
 int64_t diagnose_checkpoint(const std::filesystem::path& dir, const ModelConfig& config,
                             const EngineOptions& options, std::vector<Finding>& findings);
+// The same of a model that `incipit model add` made; every byte of its weights is read.
+int64_t diagnose_added(const std::filesystem::path& dir, const ModelConfig& config,
+                       const ModelManifest& manifest, std::vector<Finding>& findings);
 void diagnose_packed(const std::filesystem::path& dir, const ModelConfig& config,
                      int64_t weight_bytes, const EngineOptions& options,
                      std::vector<Finding>& findings);

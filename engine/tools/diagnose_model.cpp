@@ -9,9 +9,9 @@
 #include <set>
 #include <system_error>
 
-#include "engine/config/gptq_config.h"
 #include "engine/config/json_fields.h"
 #include "engine/config/prompt_format.h"
+#include "engine/config/quant_config.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tools/diagnose_internal.h"
 #include "engine/tools/file_digest.h"
@@ -69,14 +69,6 @@ Finding diagnose_file(const fs::path& path, const std::string* wanted) {
   return finding;
 }
 
-std::string gptq_summary(const GptqConfig& gptq) {
-  const std::string group =
-      gptq.group == kWholeColumn ? "whole columns" : fmt::format("groups of {}", gptq.group);
-  return fmt::format(
-      "GPTQ INT4 in {}, zero points {}", group,
-      gptq.zeros == GptqConfig::Zeros::kStored ? "as stored (v2)" : "stored less one (v1)");
-}
-
 // The nearest directory above that exists: where a new file would have to go.
 fs::path existing_parent(fs::path path) {
   std::error_code ignored;
@@ -120,9 +112,9 @@ Finding diagnose_missing_cache(const fs::path& path, int64_t weight_bytes) {
 
 Result<PackedIdentity> wanted_identity(const fs::path& dir, const ModelConfig& config,
                                        HeadFormat head_format) {
-  ASSIGN_OR_RETURN(const GptqConfig gptq, load_gptq_config(dir));
+  ASSIGN_OR_RETURN(const QuantConfig quant, load_quant_config(dir));
   ASSIGN_OR_RETURN(const Checkpoint checkpoint, Checkpoint::open(dir));
-  return packed_identity(config, head_format, checkpoint, gptq);
+  return packed_identity(config, head_format, checkpoint, quant);
 }
 
 Result<int64_t> check_packed(const fs::path& path, const fs::path& dir, const ModelConfig& config,
@@ -170,14 +162,15 @@ int64_t diagnose_checkpoint(const fs::path& dir, const ModelConfig& config,
                             const EngineOptions& options, std::vector<Finding>& findings) {
   const auto refuse = [&](const Error& error) {
     findings.push_back({Severity::kProblem, "model", error.message,
-                        "this program runs complete GPTQ INT4 checkpoints without desc_act"});
+                        "this program runs complete checkpoints in full precision, GPTQ, AWQ or "
+                        "compressed-tensors INT4"});
     return int64_t{-1};
   };
-  const auto gptq = load_gptq_config(dir);
-  if (!gptq.ok()) return refuse(gptq.error());
+  const auto quant = load_quant_config(dir);
+  if (!quant.ok()) return refuse(quant.error());
   const auto checkpoint = Checkpoint::open(dir);
   if (!checkpoint.ok()) return refuse(checkpoint.error());
-  const auto source = WeightSource::plan(*checkpoint, config, *gptq, options.head_format);
+  const auto source = WeightSource::plan(*checkpoint, config, *quant, options.head_format);
   if (!source.ok()) return refuse(source.error());
   size_t n_tensors = 0;
   for (const TensorFile& file : checkpoint->files()) n_tensors += file.tensors().size();
@@ -185,7 +178,7 @@ int64_t diagnose_checkpoint(const fs::path& dir, const ModelConfig& config,
   for (const PackedSection& section : source->sections()) bytes += section.bytes;
   findings.push_back({Severity::kOk, "model",
                       fmt::format("{} tensors in {} files, {}; packed {}", n_tensors,
-                                  checkpoint->files().size(), gptq_summary(*gptq), in_mib(bytes)),
+                                  checkpoint->files().size(), describe(*quant), in_mib(bytes)),
                       ""});
   return bytes;
 }

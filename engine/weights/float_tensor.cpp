@@ -31,6 +31,21 @@ float float_at(const Tensor& tensor, int64_t i) {
   return kernels::half_to_float(bits);
 }
 
+void copy_floats(const Tensor& tensor, int64_t first, std::span<float> out) {
+  CHECK_LE(first + static_cast<int64_t>(out.size()), tensor.n_elements());
+  if (tensor.type == TensorType::kF32) {
+    if (!out.empty()) std::memcpy(out.data(), tensor.data.data() + first * 4, out.size() * 4);
+    return;
+  }
+  const std::byte* from = tensor.data.data() + first * 2;
+  const bool brain = tensor.type == TensorType::kBF16;
+  for (size_t i = 0; i < out.size(); ++i) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, from + i * 2, sizeof(bits));
+    out[i] = brain ? std::bit_cast<float>(uint32_t{bits} << 16) : kernels::half_to_float(bits);
+  }
+}
+
 Result<void> read_floats(const Tensor& tensor, const std::string& where, std::span<float> out) {
   CHECK_EQ(static_cast<int64_t>(out.size()), tensor.n_elements());
   for (size_t i = 0; i < out.size(); ++i) {
@@ -55,6 +70,21 @@ Result<void> read_halves(const Tensor& tensor, const std::string& where, std::sp
     if ((out[i] & kExponent) == kExponent) {
       return bad_value(tensor, where, index, "a number that fp16 can hold");
     }
+  }
+  return {};
+}
+
+Result<void> check_no_bias(const Checkpoint& checkpoint, const std::string& linear, int32_t rows) {
+  const std::string name = linear + ".bias";
+  if (checkpoint.find(name) == nullptr) return {};
+  const std::array<int64_t, 1> shape = {rows};
+  ASSIGN_OR_RETURN(const Tensor* bias, checkpoint.require(name, shape, kFloatTypes));
+  for (int64_t i = 0; i < bias->n_elements(); ++i) {
+    const float value = float_at(*bias, i);
+    if (value == 0) continue;
+    return Error{ErrorCode::kUnsupported,
+                 fmt::format("{}: {}: element {}: want 0 (no biases), found {}",
+                             checkpoint.where(name), name, i, value)};
   }
   return {};
 }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/base/result.h"
+#include "engine/weights/checkpoint.h"
 #include "engine/weights/tensor_file.h"
 
 namespace incipit::engine {
@@ -17,9 +18,16 @@ inline constexpr std::array<TensorType, 3> kFloatTypes = {TensorType::kF16, Tens
 // Element i of a tensor of one of kFloatTypes, i < n_elements().
 float float_at(const Tensor& tensor, int64_t i);
 
+// Elements first .. first + out.size() - 1 as they are, numbers or not.
+void copy_floats(const Tensor& tensor, int64_t first, std::span<float> out);
+
 // Every element, out.size() == n_elements(). A value that is infinite, not a number or (for fp16)
 // beyond 65504 is kCorrupt, naming file (`where`), tensor, wanted and found.
 Result<void> read_floats(const Tensor& tensor, const std::string& where, std::span<float> out);
 Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out);
+
+// Some quantisers write a bias of zeros, "X.bias" [rows], for layers that have none; any other is
+// kUnsupported.
+Result<void> check_no_bias(const Checkpoint& checkpoint, const std::string& linear, int32_t rows);
 
 }  // namespace incipit::engine

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 #include <string_view>
 #include <system_error>
 
@@ -13,9 +14,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_model(const fs::path& directory) {
+bool is_checkpoint(const fs::path& directory) {
   std::error_code ignored;
   return fs::is_regular_file(directory / "config.json", ignored);
+}
+
+// Of a search path. A directory whose name begins with a dot is one that `incipit model` works on.
+bool is_model(const fs::path& directory) {
+  return !directory.filename().string().starts_with('.') && is_checkpoint(directory);
 }
 
 void add_listed(const char* list, std::vector<fs::path>& out) {
@@ -35,16 +41,47 @@ bool is_plain_name(const std::string& name) {
 
 }  // namespace
 
+Result<fs::path> user_data_dir() {
+  const char* data = std::getenv("XDG_DATA_HOME");
+  // The specification asks to ignore a relative path.
+  if (data != nullptr && data[0] == '/') return fs::path(data) / "incipit";
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') return fs::path(home) / ".local" / "share" / "incipit";
+  return Error{ErrorCode::kNotFound,
+               "data directory: want XDG_DATA_HOME or HOME as an absolute path, found neither"};
+}
+
+Result<fs::path> user_models_dir() {
+  ASSIGN_OR_RETURN(const fs::path data, user_data_dir());
+  return data / "models";
+}
+
+Result<fs::path> default_model_file() {
+  ASSIGN_OR_RETURN(const fs::path data, user_data_dir());
+  return data / "default-model";
+}
+
+bool is_model_name(const std::string& name) {
+  constexpr std::string_view kAllowed =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.+";
+  constexpr size_t kLongest = 100;
+  return !name.empty() && name.size() <= kLongest && name[0] != '.' &&
+         name.find_first_not_of(kAllowed) == std::string::npos;
+}
+
+std::string default_model() {
+  if (const auto file = default_model_file()) {
+    std::ifstream in(*file);
+    std::string name;
+    if (std::getline(in, name) && is_model_name(name)) return name;
+  }
+  return kShippedModel;
+}
+
 std::vector<fs::path> model_search_path() {
   std::vector<fs::path> path;
   add_listed(std::getenv("INCIPIT_MODEL_PATH"), path);
-  const char* data = std::getenv("XDG_DATA_HOME");
-  const char* home = std::getenv("HOME");
-  if (data != nullptr && data[0] == '/') {
-    path.push_back(fs::path(data) / "incipit" / "models");
-  } else if (home != nullptr && home[0] == '/') {
-    path.push_back(fs::path(home) / ".local" / "share" / "incipit" / "models");
-  }
+  if (const auto own = user_models_dir()) path.push_back(*own);
   std::error_code failure;
   const fs::path executable = fs::read_symlink("/proc/self/exe", failure);
   if (!failure) {
@@ -77,10 +114,11 @@ std::vector<InstalledModel> list_models() {
   return models;
 }
 
-Result<fs::path> find_model(const std::string& name_or_dir) {
+Result<fs::path> find_model(const std::string& given) {
   std::error_code ignored;
-  const bool is_directory = !name_or_dir.empty() && fs::is_directory(name_or_dir, ignored);
-  if (is_directory && is_model(name_or_dir)) return fs::path(name_or_dir);
+  const std::string name_or_dir = given.empty() ? default_model() : given;
+  const bool is_directory = !given.empty() && fs::is_directory(name_or_dir, ignored);
+  if (is_directory && is_checkpoint(name_or_dir)) return fs::path(name_or_dir);
   std::vector<std::string> searched;
   for (const fs::path& directory : model_search_path()) {
     searched.push_back(directory.string());
@@ -95,12 +133,13 @@ Result<fs::path> find_model(const std::string& name_or_dir) {
   }
   std::vector<std::string> names;
   for (const InstalledModel& model : list_models()) names.push_back(model.name);
-  return Error{ErrorCode::kNotFound,
-               fmt::format("model \"{}\": want a directory with a config.json, or a name in {}; "
-                           "found {}",
-                           name_or_dir, fmt::join(searched, ", "),
-                           names.empty() ? "no model there"
-                                         : fmt::format("these names: {}", fmt::join(names, ", ")))};
+  return Error{
+      ErrorCode::kNotFound,
+      fmt::format("model \"{}\"{}: want a directory with a config.json, or a name in {}; "
+                  "found {}",
+                  name_or_dir, given.empty() ? " (the default)" : "", fmt::join(searched, ", "),
+                  names.empty() ? "no model there"
+                                : fmt::format("these names: {}", fmt::join(names, ", ")))};
 }
 
 }  // namespace incipit::engine

@@ -241,6 +241,7 @@ Result<PackedFile> open_packed_file(const std::filesystem::path& path) {
   }
   file.image.bytes = bytes;
   file.image.storage = std::move(mapped);
+  file.header_checksum = header.header_checksum;
   return file;
 }
 

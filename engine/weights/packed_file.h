@@ -73,6 +73,7 @@ Result<PackedImage> make_packed_image(std::vector<PackedSection> sections, const
 struct PackedFile {
   PackedIdentity identity;
   PackedImage image;
+  uint64_t header_checksum = 0;  // covers the sections' checksums, so it stands for the whole file
 };
 
 // Maps a file and checks magic, version, sizes, the header's checksum and the table. Errors name

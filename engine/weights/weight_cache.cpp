@@ -20,6 +20,9 @@ using kernels::CpuTile;
 
 constexpr const char* kLayoutName = "cpu-tile";
 
+// Changes with what is made of the same checkpoint: which linears are rounded, and how.
+constexpr int kConversionVersion = 1;
+
 const char* name_of(HeadFormat format) {
   return format == HeadFormat::kInt8 ? "int8" : "f16";
 }
@@ -97,15 +100,21 @@ Result<fs::path> packed_path(const fs::path& model_dir, const LoadOptions& optio
 }
 
 Result<PackedIdentity> packed_identity(const ModelConfig& config, HeadFormat head_format,
-                                       const Checkpoint& checkpoint, const GptqConfig& gptq) {
-  std::string source = fmt::format("group {} zeros {}\n", gptq.group, static_cast<int>(gptq.zeros));
+                                       const Checkpoint& checkpoint, const QuantConfig& quant) {
+  std::string source = fmt::format("{} {} {} conversion {}\n", static_cast<int>(quant.format),
+                                   quant.group, static_cast<int>(quant.zeros), kConversionVersion);
   for (const TensorFile& file : checkpoint.files()) {
     ASSIGN_OR_RETURN(const std::string description, describe_source(file));
     source += description;
   }
+  return added_identity(config, head_format, checksum(std::string_view(source)));
+}
+
+PackedIdentity added_identity(const ModelConfig& config, HeadFormat head_format,
+                              uint64_t weights_fingerprint) {
   static const uint64_t digest = layout_digest();
   return PackedIdentity{kLayoutName, digest, head_format, hash_of_shape(config),
-                        checksum(std::string_view(source))};
+                        weights_fingerprint};
 }
 
 Result<Weights<CpuTile>> map_packed_weights(const fs::path& path, const ModelConfig& config,

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "engine/base/result.h"
-#include "engine/config/gptq_config.h"
+#include "engine/config/quant_config.h"
 #include "engine/weights/checkpoint.h"
 #include "engine/weights/packed_file.h"
 #include "engine/weights/weights.h"
@@ -23,7 +23,11 @@ Result<std::filesystem::path> packed_path(const std::filesystem::path& model_dir
 // What a packed file of this checkpoint must say of itself. The fingerprint covers each file's
 // name, size, time of last change and safetensors header, and how it is quantised.
 Result<PackedIdentity> packed_identity(const ModelConfig& config, HeadFormat head_format,
-                                       const Checkpoint& checkpoint, const GptqConfig& gptq);
+                                       const Checkpoint& checkpoint, const QuantConfig& quant);
+
+// The same of weights that `incipit model add` made: the fingerprint is in their manifest.
+PackedIdentity added_identity(const ModelConfig& config, HeadFormat head_format,
+                              uint64_t weights_fingerprint);
 
 // Up to this size the sections' checksums are verified at each start (it takes a few
 // milliseconds); beyond, `incipit doctor` does it.

@@ -43,31 +43,36 @@ Result<void> check_layers(const Checkpoint& checkpoint, const ModelConfig& confi
 }  // namespace
 
 Result<WeightSource> WeightSource::plan(const Checkpoint& checkpoint, const ModelConfig& config,
-                                        const GptqConfig& gptq, HeadFormat head_format) {
+                                        const QuantConfig& quant, HeadFormat head_format) {
   WeightSource source(checkpoint);
   TRY(check_layers(checkpoint, config));
   for (WeightSection& section : weight_sections(config, head_format)) {
-    TRY(source.add(std::move(section), gptq));
+    TRY(source.add(std::move(section), quant));
   }
-  for (const auto& linears : source.linears_) {
-    for (const GptqLinear& linear : linears) {
-      if (!has_ambiguous_zeros(linear)) continue;
-      log::warn(
-          "{}: {}.qzeros: some zero points are 15 as stored, read as 16; a quantiser that "
-          "lets 0 wrap around means 0 by it, and this checkpoint is then inexact",
-          checkpoint.where(linear.qzeros->name), linear.name);
-      return source;  // once is enough
-    }
-  }
+  source.warn_of_ambiguous_zeros();
   return source;
 }
 
-Result<void> WeightSource::add(WeightSection section, const GptqConfig& gptq) {
-  std::vector<GptqLinear> linears;
+void WeightSource::warn_of_ambiguous_zeros() const {
+  for (const Int4Plan& plan : int4_) {
+    for (const Int4Part& part : plan.parts) {
+      const auto* linear = std::get_if<Int4Linear>(&part.linear);
+      if (linear == nullptr || !has_ambiguous_zeros(*linear)) continue;
+      log::warn(
+          "{}: {}: some zero points are 15 as stored, read as 16; a quantiser that lets 0 wrap "
+          "around means 0 by it, and this checkpoint is then inexact",
+          checkpoint_->where(linear->zeros->name), linear->zeros->name);
+      return;  // once is enough
+    }
+  }
+}
+
+Result<void> WeightSource::add(WeightSection section, const QuantConfig& quant) {
+  std::vector<Linear> linears;
   for (const WeightPart& part : section.parts) {
     if (section.kind == WeightKind::kInt4) {
-      ASSIGN_OR_RETURN(GptqLinear linear,
-                       find_gptq_linear(*checkpoint_, part.tensor, part.rows, section.cols, gptq));
+      ASSIGN_OR_RETURN(Linear linear,
+                       find_linear(*checkpoint_, part.tensor, part.rows, section.cols, quant));
       linears.push_back(std::move(linear));
       continue;
     }
@@ -75,19 +80,30 @@ Result<void> WeightSource::add(WeightSection section, const GptqConfig& gptq) {
     const size_t rank = section.kind == WeightKind::kFloat ? 1 : 2;
     TRY(checkpoint_->require(part.tensor, std::span(shape).first(rank), kFloatTypes));
   }
-  kernels::Int4Shape int4;
-  if (!linears.empty()) int4 = imported_shape(linears);
-  packed_.push_back(packed_section(section, int4.group, int4.has_zeros));
+  Int4Plan int4;
+  if (!linears.empty()) {
+    // What goes into down comes out of gate and up of the same layer, element by element: an order
+    // of its inputs is an order of their outputs.
+    const bool is_down = section.role == WeightRole::kDown;
+    int4 = plan_int4(std::move(linears), is_down ? InputOrder::kCanMove : InputOrder::kFixed);
+    if (is_down) {
+      CHECK(!wanted_.empty() && wanted_.back().role == WeightRole::kGateUp);
+      int4_.back().output_order = int4.parts[0].input_order;
+    }
+  }
+  packed_.push_back(packed_section(section, int4.shape.group, int4.shape.has_zeros));
   wanted_.push_back(std::move(section));
-  linears_.push_back(std::move(linears));
+  int4_.push_back(std::move(int4));
   return {};
 }
 
 Result<void> WeightSource::fill(size_t section_idx, std::span<std::byte> out,
-                                kernels::ThreadPool& pool) const {
+                                kernels::ThreadPool& pool, Conversion& conversion) const {
   const WeightSection& section = wanted_[section_idx];
   if (section.kind == WeightKind::kInt4) {
-    kernels::pack<CpuTile>(import_gptq(linears_[section_idx], &pool), out, &pool);
+    ASSIGN_OR_RETURN(const kernels::Int4Matrix matrix,
+                     build_int4(int4_[section_idx], *checkpoint_, &pool, conversion));
+    kernels::pack<CpuTile>(matrix, out, &pool);
     return {};
   }
   CHECK_EQ(section.parts.size(), size_t{1});

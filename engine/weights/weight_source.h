@@ -1,6 +1,6 @@
-// WeightSource: the sections of a packed image out of a GPTQ checkpoint. plan() checks every tensor
-// the model needs, so that a broken checkpoint is told before any work; fill() makes the bytes of
-// one section. Loading thread; borrows the checkpoint.
+// WeightSource: the sections of a packed image out of a checkpoint. plan() checks every tensor the
+// model needs, so that a broken checkpoint is told before any work; fill() makes the bytes of one
+// section. Loading thread; borrows the checkpoint.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "engine/base/result.h"
-#include "engine/config/gptq_config.h"
 #include "engine/config/model_config.h"
+#include "engine/config/quant_config.h"
 #include "engine/weights/checkpoint.h"
-#include "engine/weights/gptq_import.h"
+#include "engine/weights/int4_section.h"
 #include "engine/weights/packed_file.h"
 #include "engine/weights/weight_names.h"
 #include "kernels/common/thread_pool.h"
@@ -21,19 +21,22 @@ namespace incipit::engine {
 class WeightSource {
  public:
   static Result<WeightSource> plan(const Checkpoint& checkpoint, const ModelConfig& config,
-                                   const GptqConfig& gptq, HeadFormat head_format);
+                                   const QuantConfig& quant, HeadFormat head_format);
 
   const std::vector<PackedSection>& sections() const { return packed_; }
-  Result<void> fill(size_t section_idx, std::span<std::byte> out, kernels::ThreadPool& pool) const;
+  // Adds what the section loses to `conversion`.
+  Result<void> fill(size_t section_idx, std::span<std::byte> out, kernels::ThreadPool& pool,
+                    Conversion& conversion) const;
 
  private:
   explicit WeightSource(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}
-  Result<void> add(WeightSection section, const GptqConfig& gptq);
+  Result<void> add(WeightSection section, const QuantConfig& quant);
+  void warn_of_ambiguous_zeros() const;
 
   const Checkpoint* checkpoint_;
   std::vector<WeightSection> wanted_;
   std::vector<PackedSection> packed_;
-  std::vector<std::vector<GptqLinear>> linears_;  // of each section; empty unless INT4
+  std::vector<Int4Plan> int4_;  // of each section; no parts unless INT4
 };
 
 }  // namespace incipit::engine

@@ -7,67 +7,21 @@
 #include <utility>
 
 #include "engine/base/log.h"
-#include "engine/config/gptq_config.h"
-#include "engine/weights/checkpoint.h"
+#include "engine/weights/model_manifest.h"
+#include "engine/weights/pack_checkpoint.h"
 #include "engine/weights/weight_binding.h"
 #include "engine/weights/weight_cache.h"
 #include "engine/weights/weight_source.h"
-#include "kernels/common/thread_pool.h"
 
 namespace incipit::engine {
 namespace {
 
 using kernels::CpuTile;
 
-// Everything one load needs to know about its model.
-struct Load {
-  ModelConfig config;
-  GptqConfig gptq;
-  Checkpoint checkpoint;
-  PackedIdentity identity;
-  HeadFormat head_format;
-};
-
-Result<Load> open_model(const std::filesystem::path& model_dir, HeadFormat head_format) {
-  ASSIGN_OR_RETURN(ModelConfig config, load_model_config(model_dir));
-  ASSIGN_OR_RETURN(const GptqConfig gptq, load_gptq_config(model_dir));
-  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(model_dir));
-  ASSIGN_OR_RETURN(PackedIdentity identity, packed_identity(config, head_format, checkpoint, gptq));
-  return Load{std::move(config), gptq, std::move(checkpoint), std::move(identity), head_format};
-}
-
-// Reports progress and looks at `cancel` before each section.
-class SectionFiller {
- public:
-  SectionFiller(const WeightSource& source, const LoadProgress& progress, const CancelToken& cancel)
-      : source_(source), progress_(progress), cancel_(cancel), pool_(0) {
-    for (const PackedSection& section : source.sections()) total_bytes_ += section.bytes;
-  }
-
-  Result<void> operator()(size_t section_idx, std::span<std::byte> out) {
-    if (cancel_.cancelled()) {
-      return Error{ErrorCode::kCancelled, "weights: loading was cancelled"};
-    }
-    if (progress_) {
-      progress_(static_cast<double>(done_bytes_) / static_cast<double>(total_bytes_),
-                fmt::format("packing weights: {}", source_.sections()[section_idx].name));
-    }
-    done_bytes_ += static_cast<int64_t>(out.size());
-    return source_.fill(section_idx, out, pool_);
-  }
-
- private:
-  const WeightSource& source_;
-  const LoadProgress& progress_;
-  const CancelToken& cancel_;
-  kernels::ThreadPool pool_;
-  int64_t total_bytes_ = 0;
-  int64_t done_bytes_ = 0;
-};
-
 // The packed file, when there is one that fits; nothing otherwise.
-std::optional<Weights<CpuTile>> map_existing(const std::filesystem::path& path, const Load& load) {
-  auto mapped = map_packed_weights(path, load.config, load.identity);
+std::optional<Weights<CpuTile>> map_existing(const std::filesystem::path& path,
+                                             const OpenedCheckpoint& opened) {
+  auto mapped = map_packed_weights(path, opened.config, opened.identity);
   if (mapped.ok()) {
     log::info("weights: mapped {}", path.string());
     return std::move(mapped).value();
@@ -80,20 +34,42 @@ std::optional<Weights<CpuTile>> map_existing(const std::filesystem::path& path, 
   return std::nullopt;
 }
 
-Result<Weights<CpuTile>> pack_to_file(const std::filesystem::path& path,
-                                      const std::filesystem::path& model_dir, const Load& load,
-                                      const WeightSource& source, const FillSection& fill) {
-  // A checkpoint that was edited while it was read must not be published under either state.
-  const auto unchanged = [&]() -> Result<void> {
-    ASSIGN_OR_RETURN(const Load now, open_model(model_dir, load.head_format));
-    if (now.identity.source_fingerprint == load.identity.source_fingerprint) return {};
-    return Error{ErrorCode::kIo,
-                 fmt::format("{}: want an unchanging checkpoint, found it edited while it was read",
-                             model_dir.string())};
+PackProgress pack_progress(const LoadProgress& progress) {
+  if (!progress) return {};
+  return [&progress](int64_t done, int64_t total, const std::string& section) {
+    progress(static_cast<double>(done) / static_cast<double>(total), "packing weights: " + section);
   };
-  TRY(write_packed_file(path, load.identity, source.sections(), fill, unchanged));
-  log::info("weights: packed into {}", path.string());
-  return map_packed_weights(path, load.config, load.identity);
+}
+
+// Weights that `incipit model add` made: they need their source only when another version of the
+// program wrote them.
+Result<Weights<CpuTile>> load_added(const std::filesystem::path& model_dir,
+                                    const ModelManifest& manifest, HeadFormat head_format,
+                                    const LoadProgress& progress, const CancelToken& cancel) {
+  ASSIGN_OR_RETURN(const ModelConfig config, load_model_config(model_dir));
+  const std::filesystem::path path = model_dir / kAddedWeightsName;
+  const PackedIdentity identity = added_identity(config, head_format, manifest.weights_fingerprint);
+  auto mapped = map_packed_weights(path, config, identity);
+  if (mapped.ok()) {
+    log::info("weights: mapped {}", path.string());
+    if (progress) progress(1, "weights mapped");
+    return mapped;
+  }
+  const Error refused{
+      mapped.error().code,
+      fmt::format("{} (`incipit model add {} --name {}` makes it anew)", mapped.error().message,
+                  manifest.source, model_dir.filename().string())};
+  const auto opened = open_checkpoint(manifest.source, head_format);
+  if (!opened.ok() || opened->identity.source_fingerprint != manifest.weights_fingerprint) {
+    return refused;
+  }
+  log::warn("weights: packing again from {}, since {}", manifest.source, mapped.error().message);
+  ASSIGN_OR_RETURN(const WeightSource source, WeightSource::plan(opened->checkpoint, opened->config,
+                                                                 opened->quant, head_format));
+  const PackProgress packing = pack_progress(progress);
+  TRY(pack_checkpoint(path, manifest.source, *opened, source, packing, cancel));
+  if (progress) progress(1, "weights packed");
+  return map_packed_weights(path, config, identity);
 }
 
 }  // namespace
@@ -101,33 +77,38 @@ Result<Weights<CpuTile>> pack_to_file(const std::filesystem::path& path,
 Result<Weights<CpuTile>> load_weights(const std::filesystem::path& model_dir,
                                       const LoadOptions& options, const LoadProgress& progress,
                                       const CancelToken& cancel) {
-  ASSIGN_OR_RETURN(const Load load, open_model(model_dir, options.head_format));
+  ASSIGN_OR_RETURN(const auto manifest, read_manifest(model_dir));
+  if (manifest) return load_added(model_dir, *manifest, options.head_format, progress, cancel);
+  ASSIGN_OR_RETURN(const OpenedCheckpoint opened, open_checkpoint(model_dir, options.head_format));
   const auto path = packed_path(model_dir, options);
   if (path.ok()) {
-    if (auto mapped = map_existing(*path, load)) {
+    if (auto mapped = map_existing(*path, opened)) {
       if (progress) progress(1, "weights mapped");
       return std::move(*mapped);
     }
   }
-  ASSIGN_OR_RETURN(const WeightSource source, WeightSource::plan(load.checkpoint, load.config,
-                                                                 load.gptq, options.head_format));
+  ASSIGN_OR_RETURN(
+      const WeightSource source,
+      WeightSource::plan(opened.checkpoint, opened.config, opened.quant, options.head_format));
+  const PackProgress packing = pack_progress(progress);
   Error why_not;
   if (path.ok()) {
-    SectionFiller filler(source, progress, cancel);
-    auto packed = pack_to_file(*path, model_dir, load, source, std::ref(filler));
-    if (packed.ok() || packed.error().code != ErrorCode::kIo) {
-      if (packed.ok() && progress) progress(1, "weights packed");
-      return packed;
+    const auto packed = pack_checkpoint(*path, model_dir, opened, source, packing, cancel);
+    if (packed.ok()) {
+      log::info("weights: packed into {}, {}", path->string(), describe(*packed));
+      if (progress) progress(1, "weights packed");
+      return map_packed_weights(*path, opened.config, opened.identity);
     }
+    if (packed.error().code != ErrorCode::kIo) return packed.error();
     why_not = packed.error();
   } else {
     why_not = path.error();
   }
   log::warn("weights: kept in memory, the next start packs again: {}", why_not.message);
-  SectionFiller filler(source, progress, cancel);
+  SectionFiller filler(source, packing, cancel);
   ASSIGN_OR_RETURN(const PackedImage image, make_packed_image(source.sections(), std::ref(filler)));
   if (progress) progress(1, "weights packed");
-  return bind_weights(load.config, options.head_format, image, "memory");
+  return bind_weights(opened.config, options.head_format, image, "memory");
 }
 
 }  // namespace incipit::engine

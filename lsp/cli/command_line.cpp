@@ -58,8 +58,9 @@ CLI::Validator option_check(Parse parse) {
 
 void add_model_options(CLI::App& app, ModelChoice& model) {
   app.add_option("--model", model.model,
-                 "Model to use: a name, or a directory in Hugging Face layout (default: pocket, "
-                 "which comes with incipit)")
+                 "Model to use: a name that `incipit model list` shows, or a directory in Hugging "
+                 "Face layout (default: what `incipit model default` chose, else pocket, which "
+                 "comes with incipit)")
       ->type_name("NAME|DIR");
   app.add_option("--threads", model.n_threads,
                  "Threads of the engine, 0..1024 (default: 0, one per physical core)")
@@ -218,6 +219,54 @@ void define_doctor(CLI::App& app, DoctorArguments& out) {
       "  incipit doctor\n"));
 }
 
+// The actions of `incipit model`; `out` gets the one that was typed.
+void define_model_action(CLI::App& action, ModelArguments& out, ModelArguments::Action which) {
+  using Action = ModelArguments::Action;
+  action.callback([&out, which] { out.action = which; });
+  if (which == Action::kAdd) {
+    action.add_option("DIR|FILE", out.source, "The checkpoint: a directory in Hugging Face layout")
+        ->required()
+        ->type_name("");
+    action.add_option("--name", out.name, "Name to use it by (default: that of the directory)")
+        ->type_name("NAME");
+  } else if (which == Action::kShow) {
+    action.add_option("NAME", out.name, "The model, or its directory (default: the default model)")
+        ->type_name("");
+  } else if (which != Action::kList) {
+    action.add_option("NAME", out.name, "The model")->required()->type_name("");
+  }
+  add_json_flag(action, out.format, "Print the result as JSON");
+}
+
+void define_model(CLI::App& app, ModelArguments& out) {
+  using Action = ModelArguments::Action;
+  struct Row {
+    const char* name;
+    Action action;
+    const char* what;
+  };
+  constexpr Row kRows[] = {
+      {"add", Action::kAdd, "Check a checkpoint and pack it once, under a name"},
+      {"list", Action::kList, "The models of this machine"},
+      {"show", Action::kShow, "Architecture, sizes, source, licence notice, memory of a model"},
+      {"default", Action::kDefault, "Choose the model that is used when none is named"},
+      {"remove", Action::kRemove, "Remove a model that was added; its source stays"}};
+  for (const Row& row : kRows) {
+    CLI::App* action = app.add_subcommand(row.name, row.what);
+    action->group("Commands");
+    define_model_action(*action, out, row.action);
+  }
+  app.require_subcommand(1);
+  app.footer(with_exit_codes(
+      "An added model lies in $XDG_DATA_HOME/incipit/models (or ~/.local/share/incipit/models).\n"
+      "Its source is never changed, and may go afterwards. Adding the same again does nothing;\n"
+      "Ctrl-C leaves nothing behind.\n\n"
+      "Examples:\n"
+      "  incipit model add ~/models/Meta-Llama-3-8B-Instruct-GPTQ --name llama3\n"
+      "  incipit model default llama3\n"
+      "  incipit model show llama3 --json\n"));
+}
+
 constexpr const char* kFooter =
     "Results go to stdout, everything for people goes to stderr; each command takes --json.\n"
     "`incipit COMMAND --help` says more about a command.\n\n"
@@ -226,6 +275,7 @@ constexpr const char* kFooter =
     "  incipit complete src/main.py --at 12:5          one suggestion, in the terminal\n"
     "  incipit explain src/main.py --lines 10:24       what do these lines do?\n"
     "  incipit bench                                   how fast is it here?\n"
+    "  incipit model add DIR                           bring your own model\n"
     "  incipit lsp                                     what an editor starts\n";
 
 bool has_command(const CLI::App& app, const std::string& name) {
@@ -250,7 +300,7 @@ std::string wrong_first_word(const CLI::App& app, const std::string& word) {
   if (has_command(app, word) || word == "--help" || word == "-h" || word == "--version") return "";
   const char* what = word.starts_with('-') ? "option" : "command";
   return std::string("unknown ") + what + " '" + word +
-         "': want lsp, complete, explain, bench or doctor (`incipit --help` says more)";
+         "': want lsp, complete, explain, bench, doctor or model (`incipit --help` says more)";
 }
 
 // `help` is `--help`, `help COMMAND` is `COMMAND --help`.
@@ -290,16 +340,19 @@ ParsedCommandLine parse_command_line(int given_argc, const char* const* given_ar
   ExplainArguments explain;
   BenchArguments bench;
   DoctorArguments doctor;
+  ModelArguments model;
   CLI::App* lsp_app = app.add_subcommand("lsp", "Serve an editor: LSP over stdin and stdout");
   CLI::App* complete_app = app.add_subcommand("complete", "One inline completion for a file");
   CLI::App* explain_app = app.add_subcommand("explain", "Explain lines of a file");
   CLI::App* bench_app = app.add_subcommand("bench", "Measure the engine on this machine");
   CLI::App* doctor_app = app.add_subcommand("doctor", "Check the installation, say what to do");
+  CLI::App* model_app = app.add_subcommand("model", "Add, list, show, choose, remove models");
   define_lsp(*lsp_app, lsp);
   define_complete(*complete_app, complete);
   define_explain(*explain_app, explain);
   define_bench(*bench_app, bench);
   define_doctor(*doctor_app, doctor);
+  define_model(*model_app, model);
   for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
   app.require_subcommand(1);
 
@@ -324,6 +377,7 @@ ParsedCommandLine parse_command_line(int given_argc, const char* const* given_ar
   if (complete_app->parsed()) return Arguments{complete};
   if (explain_app->parsed()) return Arguments{explain};
   if (bench_app->parsed()) return Arguments{bench};
+  if (model_app->parsed()) return Arguments{model};
   return Arguments{doctor};
 }
 

@@ -12,11 +12,11 @@ namespace incipit::lsp::cli {
 enum class Format { kText, kJson };
 
 struct ModelChoice {
-  std::string model = "pocket";  // a name, or a directory in Hugging Face layout
-  int32_t n_threads = 0;         // 0: one per physical core this process may use
-  std::string device = "auto";   // "auto", "cpu", "cuda" or "cuda:N"
-  std::string gpu_memory;        // "11GiB" or "0.9"; empty: the engine's default
-  int32_t context_tokens = 0;    // 0: the engine's default
+  std::string model;      // a name, or a directory in Hugging Face layout; empty: the default model
+  int32_t n_threads = 0;  // 0: one per physical core this process may use
+  std::string device = "auto";  // "auto", "cpu", "cuda" or "cuda:N"
+  std::string gpu_memory;       // "11GiB" or "0.9"; empty: the engine's default
+  int32_t context_tokens = 0;   // 0: the engine's default
 };
 
 struct LspArguments {
@@ -66,8 +66,16 @@ struct DoctorArguments {
   Format format = Format::kText;
 };
 
+struct ModelArguments {
+  enum class Action { kAdd, kList, kShow, kDefault, kRemove };
+  Action action = Action::kList;
+  std::string source;  // kAdd: what to add
+  std::string name;    // kAdd: empty: after the source; kShow: empty: the default model
+  Format format = Format::kText;
+};
+
 using Arguments = std::variant<LspArguments, CompleteArguments, ExplainArguments, BenchArguments,
-                               DoctorArguments>;
+                               DoctorArguments, ModelArguments>;
 
 // What parsing ended with: arguments to run, or text to print and an exit code.
 struct HelpText {

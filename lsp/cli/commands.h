@@ -12,6 +12,7 @@ ExitCode run_complete(const CompleteArguments& arguments);
 ExitCode run_explain(const ExplainArguments& arguments);
 ExitCode run_bench(const BenchArguments& arguments);
 ExitCode run_doctor(const DoctorArguments& arguments);
+ExitCode run_model(const ModelArguments& arguments);
 
 // Parses, runs, returns the exit code of the process.
 int run(int argc, const char* const* argv);

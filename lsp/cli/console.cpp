@@ -64,12 +64,18 @@ Progress::~Progress() {
 }
 
 void Progress::update(double fraction, const std::string& what) {
+  if (fraction >= 1) return;
+  const char* format = terminal_ ? "{} {:.0f} %" : "{} ({:.0f} %)";
+  show(fmt::format(fmt::runtime(format), what, fraction * 100));
+}
+
+void Progress::show(const std::string& line) {
   const auto now = std::chrono::steady_clock::now();
-  if (now < quiet_until_ || fraction >= 1) return;
+  if (now < quiet_until_) return;
   if (terminal_) {
-    tell(fmt::format("\r\033[K{} {:.0f} %", what, fraction * 100));
+    tell("\r\033[K" + line);
   } else {
-    note(fmt::format("{} ({:.0f} %)", what, fraction * 100));
+    note(line);
     quiet_until_ = now + kQuietTime;
   }
   drawn_ = true;

@@ -36,7 +36,8 @@ class Progress {
   Progress();
   ~Progress();  // takes the line away
 
-  void update(double fraction, const std::string& what);
+  void update(double fraction, const std::string& what);  // ends by itself at 1
+  void show(const std::string& line);
 
  private:
   std::chrono::steady_clock::time_point quiet_until_;

@@ -19,6 +19,9 @@ int run_command(const BenchArguments& arguments) {
 int run_command(const DoctorArguments& arguments) {
   return static_cast<int>(run_doctor(arguments));
 }
+int run_command(const ModelArguments& arguments) {
+  return static_cast<int>(run_model(arguments));
+}
 
 }  // namespace
 

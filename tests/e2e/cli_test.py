@@ -198,6 +198,33 @@ class CliTest(unittest.TestCase):
         self.assertEqual(result.returncode, USAGE, result.stderr)
         self.assertIn("llama-3-8b", result.stderr.decode())
 
+    def test_a_model_that_was_added_answers_by_its_name_without_its_source(self):
+        source = self.directory / "source"
+        shutil.copytree(ROOT / "engine/models/pocket", source)
+        data = {**os.environ, "XDG_DATA_HOME": str(self.directory / "data")}
+
+        def run(*arguments):
+            return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, env=data,
+                                  cwd=self.directory, timeout=PATIENCE, check=False)
+
+        added = run("model", "add", source, "--name", "mine", "--json")
+        self.assertEqual(added.returncode, OK, added.stderr)
+        self.assertEqual(json.loads(added.stdout)["outcome"], "added")
+        self.assertIn("nothing to do", run("model", "add", source, "--name", "mine").stdout.decode())
+        shutil.rmtree(source)
+        self.assertEqual(run("model", "default", "mine").returncode, OK)
+        listed = json.loads(run("model", "list", "--json").stdout)["models"]
+        self.assertEqual([(model["name"], model["default"]) for model in listed],
+                         [("mine", True), ("pocket", False)])
+        self.assertEqual(json.loads(run("model", "show", "--json").stdout)["conversion"], "exact")
+        name = self.file("mean.py", SOURCE)
+        wanted = self.incipit("complete", name, "--at", "6:12").stdout
+        self.assertEqual(run("complete", name, "--at", "6:12").stdout, wanted)
+        self.assertEqual(json.loads(run("doctor", "--json").stdout)["problems"], 0)
+        self.assertIn("pocket is the default again", run("model", "remove", "mine").stdout.decode())
+        self.assert_fails(run("model", "show", "mine"), MODEL, "mine")
+        self.assert_fails(run("model", "add", self.directory), MODEL, "without config.json")
+
     def test_doctor_is_content_with_the_model_in_the_tree(self):
         result = self.incipit("doctor")
         self.assertEqual(result.returncode, OK, result.stdout)

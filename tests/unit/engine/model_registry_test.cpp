@@ -3,45 +3,20 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 
+#include "tests/support/environment.h"
 #include "tests/support/temp_dir.h"
 
 namespace incipit::engine {
 namespace {
 
 namespace fs = std::filesystem;
+using test::Environment;
 using test::TempDir;
 using test::write_file;
 using ::testing::HasSubstr;
-
-// Sets an environment variable for one test.
-class Environment {
- public:
-  Environment(const char* name, const std::string& value) : name_(name) {
-    const char* old = std::getenv(name);
-    was_set_ = old != nullptr;
-    if (was_set_) old_ = old;
-    ::setenv(name, value.c_str(), 1);
-  }
-  ~Environment() {
-    if (was_set_) {
-      ::setenv(name_, old_.c_str(), 1);
-    } else {
-      ::unsetenv(name_);
-    }
-  }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
- private:
-  const char* name_;
-  bool was_set_ = false;
-  std::string old_;
-};
 
 void make_model(const fs::path& dir) {
   fs::create_directories(dir);
@@ -101,7 +76,7 @@ TEST_F(Registry, ListsEachNameOnceWithTheDirectoryThatFindModelTakes) {
 
 TEST_F(Registry, SaysWhereItLookedAndWhichNamesExist) {
   make_model(dir / "one/a");
-  for (const char* name : {"nothing", "", "../one/a", "a/b"}) {
+  for (const char* name : {"nothing", "../one/a", "a/b"}) {
     const auto found = find_model(name);
     ASSERT_FALSE(found.ok()) << name;
     EXPECT_EQ(found.error().code, ErrorCode::kNotFound);
@@ -111,6 +86,28 @@ TEST_F(Registry, SaysWhereItLookedAndWhichNamesExist) {
       EXPECT_THAT(found.error().message, HasSubstr(part)) << name;
     }
   }
+}
+
+TEST_F(Registry, TakesAnEmptyNameAsTheDefaultModel) {
+  EXPECT_EQ(default_model(), "pocket");
+  EXPECT_EQ(find_model("").value(), find_model("pocket").value());
+  make_model(dir / "data/incipit/models/a");
+  write_file(dir / "data/incipit/default-model", "a\n");
+  EXPECT_EQ(default_model(), "a");
+  EXPECT_EQ(find_model("").value(), dir / "data/incipit/models/a");
+
+  fs::remove_all(dir / "data/incipit/models/a");
+  const auto gone = find_model("");
+  ASSERT_FALSE(gone.ok());
+  EXPECT_THAT(gone.error().message, HasSubstr("model \"a\" (the default): want"));
+  write_file(dir / "data/incipit/default-model", "../../etc\n");  // not a name
+  EXPECT_EQ(default_model(), "pocket");
+}
+
+TEST_F(Registry, DoesNotFindWhatIsBeingMade) {
+  make_model(dir / "one/.being-added");
+  EXPECT_FALSE(find_model(".being-added").ok());
+  for (const InstalledModel& model : list_models()) EXPECT_NE(model.name, ".being-added");
 }
 
 TEST_F(Registry, SaysThatADirectoryHasNoConfig) {

@@ -408,7 +408,7 @@ TEST(LoadWeights, NamesSectionWantedAndFoundOfADamagedFile) {
   const auto config = load_model_config(place.model).value();
   const auto identity =
       packed_identity(config, HeadFormat::kInt8, Checkpoint::open(place.model).value(),
-                      load_gptq_config(place.model).value());
+                      load_quant_config(place.model).value());
   const auto mapped = map_packed_weights(place.packed(), config, identity.value());
   ASSERT_FALSE(mapped.ok());
   EXPECT_EQ(mapped.error().code, ErrorCode::kCorrupt);

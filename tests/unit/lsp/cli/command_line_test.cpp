@@ -71,6 +71,23 @@ TEST(CommandLine, TakesTheDeviceForEveryCommand) {
   EXPECT_EQ(parsed_as<ExplainArguments>({"explain", "a", "--lines", "1"}).model.device, "auto");
 }
 
+TEST(CommandLine, TakesEveryActionOfModel) {
+  using Action = ModelArguments::Action;
+  const auto add = parsed_as<ModelArguments>({"model", "add", "dir", "--name", "x", "--json"});
+  EXPECT_EQ(add.action, Action::kAdd);
+  EXPECT_EQ(add.source, "dir");
+  EXPECT_EQ(add.name, "x");
+  EXPECT_EQ(add.format, Format::kJson);
+  EXPECT_EQ(parsed_as<ModelArguments>({"model", "list"}).action, Action::kList);
+  EXPECT_EQ(parsed_as<ModelArguments>({"model", "show"}).name, "");
+  EXPECT_EQ(parsed_as<ModelArguments>({"model", "show", "x"}).action, Action::kShow);
+  EXPECT_EQ(parsed_as<ModelArguments>({"model", "default", "x"}).action, Action::kDefault);
+  EXPECT_EQ(parsed_as<ModelArguments>({"model", "remove", "x"}).name, "x");
+  EXPECT_THAT(usage_error({"model"}).message, HasSubstr("subcommand"));
+  EXPECT_THAT(usage_error({"model", "add"}).message, HasSubstr("DIR|FILE"));
+  EXPECT_THAT(usage_error({"model", "drop", "x"}).message, HasSubstr("model"));
+}
+
 TEST(CommandLine, RefusesADeviceOrASizeThatIsNone) {
   EXPECT_THAT(usage_error({"bench", "--device", "gpu"}).message,
               HasSubstr("want auto, cpu, cuda or cuda:N, found \"gpu\""));

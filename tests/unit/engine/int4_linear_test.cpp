@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/config/gptq_config.h"
+#include "engine/config/quant_config.h"
 #include "engine/weights/checkpoint.h"
-#include "engine/weights/gptq_import.h"
+#include "engine/weights/int4_section.h"
 #include "kernels/common/half.h"
 #include "kernels/quant/int4_codec.h"
 #include "tests/support/temp_dir.h"
@@ -52,18 +52,28 @@ struct RawLinear {
   }
 };
 
+// The matrix of these linears; nothing of it may be lost.
+kernels::Int4Matrix exact_matrix(const Checkpoint& checkpoint, std::vector<Linear> linears,
+                                 kernels::ThreadPool* pool = nullptr) {
+  Conversion conversion;
+  const auto plan = plan_int4(std::move(linears), InputOrder::kFixed);
+  auto matrix = build_int4(plan, checkpoint, pool, conversion);
+  EXPECT_TRUE(matrix.ok() && conversion.is_exact());
+  return std::move(matrix).value();
+}
+
 // Compares every weight of one linear with the definition.
 void expect_dequantises(const Checkpoint& checkpoint, const std::string& name, int32_t rows,
-                        int32_t cols, const GptqConfig& config) {
-  const auto linear = find_gptq_linear(checkpoint, name, rows, cols, config);
+                        int32_t cols, const QuantConfig& config) {
+  const auto linear = find_int4_linear(checkpoint, name, rows, cols, config);
   ASSERT_TRUE(linear.ok()) << linear.error().message;
-  const auto matrix = import_gptq(std::span(&*linear, 1), nullptr);
+  const auto matrix = exact_matrix(checkpoint, {*linear});
   const RawLinear raw = {checkpoint.find(name + ".qweight")->data,
                          checkpoint.find(name + ".qzeros")->data,
                          checkpoint.find(name + ".scales")->data,
                          rows,
                          config.group == kWholeColumn ? cols : config.group,
-                         config.zeros == GptqConfig::Zeros::kStoredLessOne ? 1 : 0};
+                         config.zeros == QuantConfig::Zeros::kStoredLessOne ? 1 : 0};
   int64_t n_different = 0;
   for (int32_t n = 0; n < rows; ++n) {
     for (int32_t k = 0; k < cols; ++k) {
@@ -76,14 +86,14 @@ void expect_dequantises(const Checkpoint& checkpoint, const std::string& name, i
 struct Opened {
   TempDir dir;
   Result<Checkpoint> checkpoint = Error{};
-  Result<GptqConfig> config = Error{};
+  Result<QuantConfig> config = Error{};
 
   explicit Opened(const TinyCheckpoint& tiny) {
     tiny.write(dir.path());
     checkpoint = Checkpoint::open(dir.path());
-    config = load_gptq_config(dir.path());
+    config = load_quant_config(dir.path());
   }
-  Result<GptqLinear> up() const { return find_gptq_linear(*checkpoint, kUp, 256, 128, *config); }
+  Result<Int4Linear> up() const { return find_int4_linear(*checkpoint, kUp, 256, 128, *config); }
 };
 
 TEST(GptqImport, ReadsEveryConventionAndGroupSize) {
@@ -115,9 +125,8 @@ TEST(GptqImport, KeepsZerosOnlyWhenTheyAreNotAllEight) {
   const Opened symmetric(make_tiny_checkpoint(options));
   options.zeros = TinyZeros::kAsymmetric;
   const Opened asymmetric(make_tiny_checkpoint(options));
-  const std::vector<GptqLinear> parts = {symmetric.up().value(), asymmetric.up().value()};
-  const auto plain = import_gptq(std::span(parts).first(1), nullptr);
-  const auto with_zeros = import_gptq(std::span(parts).last(1), nullptr);
+  const auto plain = exact_matrix(*symmetric.checkpoint, {symmetric.up().value()});
+  const auto with_zeros = exact_matrix(*asymmetric.checkpoint, {asymmetric.up().value()});
   EXPECT_FALSE(plain.shape.has_zeros);
   EXPECT_TRUE(plain.zeros.empty());
   EXPECT_TRUE(with_zeros.shape.has_zeros);
@@ -136,7 +145,7 @@ TEST(GptqImport, ReadsAZeroOfSixteenWithoutCarry) {
   const auto linear = opened.up();
   ASSERT_TRUE(linear.ok());
   EXPECT_TRUE(has_ambiguous_zeros(*linear));
-  const auto matrix = import_gptq(std::span(&*linear, 1), nullptr);
+  const auto matrix = exact_matrix(*opened.checkpoint, {*linear});
   EXPECT_THAT(std::vector<int>(matrix.zeros.begin(), matrix.zeros.begin() + 8),
               ::testing::ElementsAre(16, 4, 16, 8, 15, 1, 16, 8));
 }
@@ -146,24 +155,24 @@ TEST(GptqImport, StacksPartsAndKeepsMixedZeros) {
   std::string& bytes = tiny.tensor("model.layers.0.self_attn.k_proj.qzeros").bytes;
   bytes[0] = 0x35;  // outputs 0 and 1 of k: zeros 6 and 4
   const Opened opened(tiny);
-  std::vector<GptqLinear> parts;
+  std::vector<Int4Linear> parts;
   for (const auto& [name, rows] : {std::pair{"q_proj", 128}, {"k_proj", 64}, {"v_proj", 64}}) {
     auto linear =
-        find_gptq_linear(*opened.checkpoint, std::string("model.layers.0.self_attn.") + name, rows,
+        find_int4_linear(*opened.checkpoint, std::string("model.layers.0.self_attn.") + name, rows,
                          128, *opened.config);
     ASSERT_TRUE(linear.ok()) << linear.error().message;
     parts.push_back(*linear);
   }
   kernels::ThreadPool pool(2);
-  const auto stacked = import_gptq(parts, &pool);
+  const auto stacked = exact_matrix(*opened.checkpoint, {parts.begin(), parts.end()}, &pool);
   ASSERT_EQ(stacked.shape.rows, 256);
   ASSERT_TRUE(stacked.shape.has_zeros);
   EXPECT_EQ(stacked.zeros[127], 8);
   EXPECT_EQ(stacked.zeros[128], 6);
   EXPECT_EQ(stacked.zeros[129], 4);
   int32_t row = 0;
-  for (const GptqLinear& part : parts) {
-    const auto alone = import_gptq(std::span(&part, 1), nullptr);
+  for (const Int4Linear& part : parts) {
+    const auto alone = exact_matrix(*opened.checkpoint, {part});
     for (int32_t n = 0; n < part.rows; ++n, ++row) {
       for (int32_t k = 0; k < part.cols; ++k) {
         ASSERT_EQ(kernels::weight_at(stacked, row, k), kernels::weight_at(alone, n, k));
@@ -172,19 +181,21 @@ TEST(GptqImport, StacksPartsAndKeepsMixedZeros) {
   }
 }
 
-TEST(GptqImport, RefusesReorderedInputsNamingTheTensor) {
+TEST(GptqImport, RefusesAGroupThatIsOutOfRange) {
   TinyOptions options;
   options.group = 64;
-  TinyCheckpoint tiny = make_tiny_checkpoint(options);
-  const int32_t wrong = 1;
-  std::memcpy(tiny.tensor(std::string(kUp) + ".g_idx").bytes.data() + 4 * 7, &wrong, 4);
-  const Opened opened(tiny);
-  const auto linear = opened.up();
-  ASSERT_FALSE(linear.ok());
-  EXPECT_EQ(linear.error().code, ErrorCode::kUnsupported);
-  for (const char* part :
-       {"model.safetensors", "mlp.up_proj.g_idx", "element 7", "want 0", "desc_act", "found 1"}) {
-    EXPECT_THAT(linear.error().message, HasSubstr(part));
+  for (const int32_t wrong : {2, -1, 1 << 30}) {
+    TinyCheckpoint tiny = make_tiny_checkpoint(options);
+    std::memcpy(tiny.tensor(std::string(kUp) + ".g_idx").bytes.data() + 4 * 7, &wrong, 4);
+    const Opened opened(tiny);
+    const auto linear = opened.up();
+    ASSERT_FALSE(linear.ok());
+    EXPECT_EQ(linear.error().code, ErrorCode::kCorrupt);
+    for (const std::string& part :
+         {std::string("model.safetensors"), std::string("mlp.up_proj.g_idx: element 7"),
+          std::string("want a group in 0..1, found ") + std::to_string(wrong)}) {
+      EXPECT_THAT(linear.error().message, HasSubstr(part));
+    }
   }
 }
 
@@ -199,7 +210,7 @@ TEST(GptqImport, TakesDescActWhenTheOrderIsPlainAndRefusesItUnseen) {
   tiny.config["quantization_config"]["desc_act"] = true;
   const auto linear = Opened(tiny).up();
   ASSERT_FALSE(linear.ok());
-  EXPECT_EQ(linear.error().code, ErrorCode::kUnsupported);
+  EXPECT_EQ(linear.error().code, ErrorCode::kCorrupt);
   EXPECT_THAT(linear.error().message, HasSubstr("up_proj.g_idx"));
 }
 
@@ -246,43 +257,68 @@ TEST(GptqImport, NamesAMissingOrMisshapenTensor) {
               HasSubstr("up_proj.qweight: want I32 [16, 256], found F32 [16, 256]"));
 }
 
-TEST(GptqImport, SaysWhenALinearIsNotQuantised) {
-  TinyCheckpoint tiny = make_tiny_checkpoint();
-  for (const char* suffix : {".qweight", ".qzeros", ".scales", ".g_idx"}) {
-    tiny.erase(std::string(kUp) + suffix);
-  }
-  tiny.tensors.push_back({std::string(kUp) + ".weight", "F16", {2}, "abcd"});
-  const auto linear = Opened(tiny).up();
-  ASSERT_FALSE(linear.ok());
-  EXPECT_EQ(linear.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(linear.error().message, HasSubstr("unquantised model.layers.1.mlp.up_proj.weight"));
-}
-
-TEST(GptqConfig, ReadsQuantizeConfigWhenConfigJsonHasNone) {
+TEST(QuantConfig, ReadsQuantizeConfigWhenConfigJsonHasNone) {
   const TempDir dir;
   TinyCheckpoint tiny = make_tiny_checkpoint();
   tiny.config.erase("quantization_config");
   tiny.write(dir.path());
   write_file(dir / "quantize_config.json",
              R"({"bits": 4, "group_size": 64, "desc_act": false, "sym": true})");
-  const auto config = load_gptq_config(dir.path());
+  const auto config = load_quant_config(dir.path());
   ASSERT_TRUE(config.ok()) << config.error().message;
   EXPECT_EQ(config->group, 64);
-  EXPECT_EQ(config->zeros, GptqConfig::Zeros::kStoredLessOne);
+  EXPECT_EQ(config->zeros, QuantConfig::Zeros::kStoredLessOne);
 }
 
-TEST(GptqConfig, SaysThatACheckpointIsNotQuantised) {
+TEST(QuantConfig, TakesACheckpointThatSaysNothingAsFullPrecision) {
   const TempDir dir;
   TinyCheckpoint tiny = make_tiny_checkpoint();
   tiny.config.erase("quantization_config");
   tiny.write(dir.path());
-  const auto config = load_gptq_config(dir.path());
-  ASSERT_FALSE(config.ok());
-  EXPECT_EQ(config.error().code, ErrorCode::kUnsupported);
-  EXPECT_THAT(config.error().message, HasSubstr("quantization_config: want a GPTQ INT4"));
+  const auto config = load_quant_config(dir.path());
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->format, QuantConfig::Format::kDense);
 }
 
-TEST(GptqConfig, NamesFileKeyWantedAndFoundForWhatItCannotRun) {
+// The other methods' keys; one that is wrong at a time.
+TEST(QuantConfig, NamesWhatItCannotReadOfAwqAndCompressedTensors) {
+  const nlohmann::json awq = {{"quant_method", "awq"}, {"bits", 4}, {"group_size", 128}};
+  const nlohmann::json weights = {{"num_bits", 4}, {"strategy", "group"}, {"group_size", 128}};
+  const nlohmann::json compressed = {{"quant_method", "compressed-tensors"},
+                                     {"format", "pack-quantized"},
+                                     {"config_groups", {{"g", {{"weights", weights}}}}}};
+  EXPECT_TRUE(parse_quant_config(awq.dump(), "q").ok());
+  EXPECT_TRUE(parse_quant_config(compressed.dump(), "q").ok());
+  struct Wrong {
+    nlohmann::json config;
+    const char* pointer;
+    nlohmann::json value;
+    const char* says;
+  };
+  const std::vector<Wrong> table = {
+      {awq, "/version", "gemv", "q: version: want \"gemm\", found \"gemv\""},
+      {awq, "/zero_point", false, "zero_point: want true"},
+      {awq, "/bits", 3, "bits: want 4, found 3"},
+      {compressed, "/format", "marlin-24", "format: want \"pack-quantized\""},
+      {compressed, "/config_groups", nlohmann::json::object(), "config_groups: want one scheme"},
+      {compressed, "/config_groups/h", nlohmann::json::object(), "config_groups: want one scheme"},
+      {compressed, "/config_groups/g", 3, "config_groups: want one scheme"},
+      {compressed, "/config_groups/g/weights", nullptr, "config_groups.g.weights: want an object"},
+      {compressed, "/config_groups/g/weights/num_bits", 8, "g.weights.num_bits: want 4, found 8"},
+      {compressed, "/config_groups/g/weights/type", "float", "g.weights.type: want \"int\""},
+      {compressed, "/config_groups/g/weights/strategy", "tensor", "want \"group\" or \"channel\""},
+      {compressed, "/config_groups/g/input_activations", {{"num_bits", 8}}, "want null"},
+  };
+  for (const Wrong& wrong : table) {
+    nlohmann::json config = wrong.config;
+    config[nlohmann::json::json_pointer(wrong.pointer)] = wrong.value;
+    const auto parsed = parse_quant_config(config.dump(), "q");
+    ASSERT_FALSE(parsed.ok()) << wrong.pointer;
+    EXPECT_THAT(parsed.error().message, HasSubstr(wrong.says));
+  }
+}
+
+TEST(QuantConfig, NamesFileKeyWantedAndFoundForWhatItCannotRun) {
   struct Wrong {
     const char* key;
     nlohmann::json value;
@@ -294,7 +330,7 @@ TEST(GptqConfig, NamesFileKeyWantedAndFoundForWhatItCannotRun) {
       {"bits", nullptr, {"bits", "nothing"}},
       {"group_size", 16, {"group_size: want 32, 64, 128 or -1, found 16"}},
       {"group_size", nullptr, {"group_size", "nothing"}},
-      {"quant_method", "awq", {"quant_method: want \"gptq\", found \"awq\""}},
+      {"quant_method", "hqq", {"quant_method: want \"gptq\", \"awq\" or", "found \"hqq\""}},
       {"checkpoint_format", "marlin", {"checkpoint_format", "\"gptq_v2\"", "\"marlin\""}},
       {"desc_act", 1, {"desc_act: want true or false, found 1"}},
       {"lm_head", true, {"lm_head: want false"}},
@@ -304,7 +340,7 @@ TEST(GptqConfig, NamesFileKeyWantedAndFoundForWhatItCannotRun) {
   for (const Wrong& wrong : table) {
     nlohmann::json config = {{"bits", 4}, {"group_size", 128}, {"quant_method", "gptq"}};
     config[wrong.key] = wrong.value;
-    const auto parsed = parse_gptq_config(config.dump(), "dir/quantize_config.json");
+    const auto parsed = parse_quant_config(config.dump(), "dir/quantize_config.json");
     ASSERT_FALSE(parsed.ok()) << wrong.key;
     EXPECT_THAT(parsed.error().message, HasSubstr("dir/quantize_config.json: "));
     for (const char* part : wrong.says) EXPECT_THAT(parsed.error().message, HasSubstr(part));

@@ -1,0 +1,190 @@
+#include <fmt/core.h>
+
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "engine/base/log.h"
+#include "engine/config/prompt_format.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "engine/tools/licence_notice.h"
+#include "engine/tools/model_directory.h"
+#include "engine/tools/model_files.h"
+#include "engine/tools/model_store.h"
+#include "engine/weights/checksum.h"
+#include "engine/weights/model_manifest.h"
+#include "engine/weights/model_registry.h"
+#include "engine/weights/pack_checkpoint.h"
+#include "engine/weights/packed_writer.h"
+#include "engine/weights/weight_cache.h"
+#include "engine/weights/weight_source.h"
+
+namespace incipit::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+// All that is known of a source before a byte is written.
+struct Job {
+  ModelSource source;
+  std::string name;
+  std::vector<SmallFile> small_files;
+  OpenedCheckpoint opened;
+  uint64_t source_fingerprint = 0;
+};
+
+// A tokenizer of another model, or chat tokens that are not there, are told before any work.
+Result<void> check_tokenizer(const fs::path& directory, const ModelConfig& config) {
+  const fs::path path = directory / "tokenizer.json";
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::load(path));
+  if (tokenizer->vocab_size() > config.vocab) {
+    return Error{ErrorCode::kCorrupt,
+                 fmt::format("{}: want at most the model's {} tokens, found {}", path.string(),
+                             config.vocab, tokenizer->vocab_size())};
+  }
+  const auto format = load_prompt_format(directory, *tokenizer);
+  if (!format.ok()) return format.error();
+  return {};
+}
+
+Result<Job> open_job(const AddModelOptions& options) {
+  ASSIGN_OR_RETURN(ModelSource source, resolve_source(options.source));
+  const std::string name = options.name.empty() ? source.suggested_name : options.name;
+  if (!is_model_name(name)) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("model name: want up to 100 letters, digits, '-', '_', '.' or '+', not "
+                    "beginning with '.', found \"{}\"",
+                    name)};
+  }
+  ASSIGN_OR_RETURN(auto small_files, read_small_files(source.directory));
+  ASSIGN_OR_RETURN(OpenedCheckpoint opened, open_checkpoint(source.directory, kAddedHead));
+  TRY(check_tokenizer(source.directory, opened.config));
+  const uint64_t fingerprint = checksum(std::string_view(fmt::format(
+      "{:016x} {:016x}", opened.identity.source_fingerprint, fingerprint_of(small_files))));
+  return Job{std::move(source), name, std::move(small_files), std::move(opened), fingerprint};
+}
+
+int64_t source_bytes(const Job& job) {
+  int64_t bytes = 0;
+  for (const TensorFile& file : job.opened.checkpoint.files()) bytes += file.size_bytes();
+  for (const SmallFile& file : job.small_files) bytes += static_cast<int64_t>(file.bytes.size());
+  return bytes;
+}
+
+// What is there under that name: nothing, a model of the same source, or something that must not be
+// touched.
+Result<std::optional<ModelManifest>> find_previous(const ModelDirectory& directory,
+                                                   const Job& job) {
+  const fs::path place = directory.model(job.name);
+  std::error_code ignored;
+  if (!fs::exists(fs::symlink_status(place, ignored))) return std::optional<ModelManifest>();
+  ASSIGN_OR_RETURN(auto manifest, read_manifest(place));
+  if (!manifest) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("{}: want a free name, found a directory that `incipit model add` did "
+                             "not make (--name chooses another)",
+                             place.string())};
+  }
+  if (manifest->source != job.source.directory.string()) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("model \"{}\": want the source it was made from, {}, found {} (--name "
+                             "chooses another name, `incipit model remove {}` frees this one)",
+                             job.name, manifest->source, job.source.directory.string(), job.name)};
+  }
+  return manifest;
+}
+
+// The same source, unchanged, and packed by this version of the program.
+bool is_up_to_date(const fs::path& place, const ModelManifest& manifest, const Job& job) {
+  if (manifest.source_fingerprint != job.source_fingerprint) return false;
+  const auto file = open_packed_file(place / kAddedWeightsName);
+  return file.ok() && file->header_checksum == manifest.checksum &&
+         check_identity(*file, job.opened.identity, "").ok();
+}
+
+Result<void> check_disk(const ModelDirectory& directory, int64_t wanted) {
+  constexpr double kGib = 1 << 30;
+  const int64_t free = directory.free_bytes();
+  if (free < 0 || free >= wanted) return {};
+  return Error{
+      ErrorCode::kIo,
+      fmt::format("{}: want {:.2f} GiB of disk, found {:.2f} GiB free", directory.path().string(),
+                  static_cast<double>(wanted) / kGib, static_cast<double>(free) / kGib)};
+}
+
+Result<void> write_small_file(const fs::path& path, std::string_view bytes) {
+  ASSIGN_OR_RETURN(PackedWriter writer,
+                   PackedWriter::create(path, static_cast<int64_t>(bytes.size())));
+  TRY(writer.write(0, std::as_bytes(std::span(bytes))));
+  return writer.publish();
+}
+
+// Everything of the model in the hidden directory; the manifest last.
+Result<ModelManifest> write_model(const fs::path& directory, const Job& job,
+                                  const WeightSource& source, const AddProgress& progress,
+                                  const CancelToken& cancel) {
+  const fs::path weights = directory / kAddedWeightsName;
+  const auto packing = [&](int64_t done, int64_t total, const std::string& section) {
+    if (progress) progress(done, total, section);
+  };
+  ASSIGN_OR_RETURN(
+      const Conversion conversion,
+      pack_checkpoint(weights, job.source.directory, job.opened, source, packing, cancel));
+  for (const SmallFile& file : job.small_files) {
+    TRY(write_small_file(directory / file.name, file.bytes));
+  }
+  ASSIGN_OR_RETURN(const PackedFile packed, open_packed_file(weights));
+  ModelManifest manifest;
+  manifest.source = job.source.directory.string();
+  manifest.format = describe(job.opened.quant);
+  manifest.conversion = describe(conversion);
+  manifest.source_bytes = source_bytes(job);
+  manifest.packed_bytes = static_cast<int64_t>(packed.image.bytes.size());
+  manifest.weights_fingerprint = job.opened.identity.source_fingerprint;
+  manifest.source_fingerprint = job.source_fingerprint;
+  manifest.checksum = packed.header_checksum;
+  TRY(write_small_file(directory / kManifestName, manifest_json(manifest)));
+  return manifest;
+}
+
+AddedModel outcome_of(AddedModel::Outcome outcome, const Job& job, const fs::path& place,
+                      const ModelManifest& manifest) {
+  return {outcome,
+          job.name,
+          place,
+          manifest.format,
+          manifest.conversion,
+          licence_notice(job.opened.config),
+          manifest.packed_bytes};
+}
+
+}  // namespace
+
+Result<AddedModel> add_model(const AddModelOptions& options, const AddProgress& progress,
+                             const CancelToken& cancel) {
+  ASSIGN_OR_RETURN(const Job job, open_job(options));
+  ASSIGN_OR_RETURN(ModelDirectory directory, ModelDirectory::open());
+  const fs::path place = directory.model(job.name);
+  ASSIGN_OR_RETURN(const auto previous, find_previous(directory, job));
+  if (previous && is_up_to_date(place, *previous, job)) {
+    return outcome_of(AddedModel::Outcome::kAlreadyThere, job, place, *previous);
+  }
+  ASSIGN_OR_RETURN(
+      const WeightSource source,
+      WeightSource::plan(job.opened.checkpoint, job.opened.config, job.opened.quant, kAddedHead));
+  std::vector<PackedSection> sections = source.sections();
+  int64_t wanted = place_sections(sections);
+  for (const SmallFile& file : job.small_files) wanted += static_cast<int64_t>(file.bytes.size());
+  TRY(check_disk(directory, wanted));
+  ASSIGN_OR_RETURN(const fs::path hidden, directory.hidden());
+  ASSIGN_OR_RETURN(const ModelManifest manifest,
+                   write_model(hidden, job, source, progress, cancel));
+  TRY(directory.publish(job.name));
+  log::info("model: added {} from {}", job.name, manifest.source);
+  return outcome_of(previous ? AddedModel::Outcome::kReplaced : AddedModel::Outcome::kAdded, job,
+                    place, manifest);
+}
+
+}  // namespace incipit::engine

@@ -1,0 +1,123 @@
+#include "engine/tools/model_files.h"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <system_error>
+#include <utility>
+
+#include "engine/config/json_fields.h"
+#include "engine/weights/checksum.h"
+#include "engine/weights/model_manifest.h"
+#include "engine/weights/model_registry.h"
+
+namespace incipit::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct SmallFileRow {
+  const char* name;
+  bool required;
+};
+constexpr std::array<SmallFileRow, 12> kSmallFiles = {{{"config.json", true},
+                                                       {"tokenizer.json", true},
+                                                       {"generation_config.json", false},
+                                                       {"quantize_config.json", false},
+                                                       {"tokenizer_config.json", false},
+                                                       {"special_tokens_map.json", false},
+                                                       {"pocket.json", false},
+                                                       {"LICENSE", false},
+                                                       {"LICENSE.txt", false},
+                                                       {"LICENSE.md", false},
+                                                       {"NOTICE", false},
+                                                       {"USE_POLICY.md", false}}};
+
+Error refuse(const fs::path& given, const std::string& found, ErrorCode code) {
+  return Error{code, fmt::format("{}: want a directory in Hugging Face layout (config.json, "
+                                 "tokenizer.json, *.safetensors) or a file in one, found {}",
+                                 given.string(), found)};
+}
+
+// What people have on disk that is no such directory, by its name.
+std::string describe_other_file(const fs::path& file) {
+  const std::string extension = file.extension().string();
+  if (extension == ".gguf") return "a GGUF file, which this version cannot read";
+  if (extension == ".bin" || extension == ".pt" || extension == ".pth") {
+    return "a PyTorch pickle, which can run code when it is opened; a safetensors version of the "
+           "model works";
+  }
+  return "a file of another kind";
+}
+
+// The hub's cache keeps a model as models--OWNER--NAME/snapshots/HASH.
+std::string name_of_directory(const fs::path& directory) {
+  const fs::path snapshots = directory.parent_path();
+  const std::string repository = snapshots.parent_path().filename().string();
+  if (snapshots.filename() == "snapshots" && repository.starts_with("models--")) {
+    return repository.substr(repository.rfind("--") + 2);
+  }
+  return directory.filename().string();
+}
+
+// Characters that a name cannot have become "-".
+std::string as_model_name(std::string name) {
+  for (char& c : name) {
+    if (!is_model_name(std::string("x") + c)) c = '-';
+  }
+  if (name.empty() || name[0] == '.') name.insert(0, "model");
+  return name;
+}
+
+}  // namespace
+
+Result<ModelSource> resolve_source(const fs::path& given) {
+  std::error_code failure;
+  const fs::path path = fs::canonical(given, failure);  // a ring of links ends here
+  if (failure) {
+    const bool absent = failure == std::errc::no_such_file_or_directory;
+    return refuse(given, absent ? "nothing" : failure.message(),
+                  absent ? ErrorCode::kNotFound : ErrorCode::kIo);
+  }
+  fs::path directory = path;
+  if (!fs::is_directory(path, failure)) {
+    const std::string extension = path.extension().string();
+    if (!fs::is_regular_file(path, failure) ||
+        (extension != ".safetensors" && extension != ".json")) {
+      return refuse(given, describe_other_file(path), ErrorCode::kUnsupported);
+    }
+    // The directory of the name that was given: the hub's cache links to files kept elsewhere.
+    directory = fs::canonical(given.parent_path().empty() ? "." : given.parent_path(), failure);
+    if (failure) return refuse(given, failure.message(), ErrorCode::kIo);
+  }
+  if (fs::exists(directory / kManifestName, failure)) {
+    return refuse(given, "a model that was added already", ErrorCode::kInvalidArgument);
+  }
+  if (!fs::is_regular_file(directory / "config.json", failure)) {
+    return refuse(given, "a directory without config.json", ErrorCode::kNotFound);
+  }
+  return ModelSource{directory, as_model_name(name_of_directory(directory))};
+}
+
+Result<std::vector<SmallFile>> read_small_files(const fs::path& directory) {
+  std::vector<SmallFile> files;
+  for (const SmallFileRow& row : kSmallFiles) {
+    auto text = read_text_file(directory / row.name);
+    if (text.ok()) {
+      files.push_back({row.name, std::move(text).value()});
+    } else if (row.required || text.error().code != ErrorCode::kNotFound) {
+      return text.error();
+    }
+  }
+  return files;
+}
+
+uint64_t fingerprint_of(const std::vector<SmallFile>& files) {
+  std::string all;
+  for (const SmallFile& file : files) {
+    all += fmt::format("{} {:016x}\n", file.name, checksum(std::string_view(file.bytes)));
+  }
+  return checksum(std::string_view(all));
+}
+
+}  // namespace incipit::engine

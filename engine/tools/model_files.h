@@ -1,0 +1,37 @@
+// The files of a model beside its weights, and what a source that the user names amounts to. Used
+// by `incipit model` on the main thread.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "engine/base/result.h"
+
+namespace incipit::engine {
+
+// What was given to `incipit model add`.
+struct ModelSource {
+  std::filesystem::path directory;  // canonical
+  std::string suggested_name;       // from the directory, a name that is_model_name() takes
+};
+
+// A directory in Hugging Face layout, or one of the files in it. Anything else is refused with what
+// it seems to be.
+Result<ModelSource> resolve_source(const std::filesystem::path& given);
+
+// A small file of a model: configuration, tokenizer, licence.
+struct SmallFile {
+  std::string name;
+  std::string bytes;
+};
+
+// Those of the directory that loading and the licence need later; links are followed. Required:
+// config.json and tokenizer.json.
+Result<std::vector<SmallFile>> read_small_files(const std::filesystem::path& directory);
+
+// Over names and bytes.
+uint64_t fingerprint_of(const std::vector<SmallFile>& files);
+
+}  // namespace incipit::engine

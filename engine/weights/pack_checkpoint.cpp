@@ -1,0 +1,55 @@
+#include "engine/weights/pack_checkpoint.h"
+
+#include <fmt/core.h>
+
+#include <functional>
+#include <utility>
+
+#include "engine/weights/weight_cache.h"
+
+namespace incipit::engine {
+
+Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& model_dir,
+                                         HeadFormat head_format) {
+  ASSIGN_OR_RETURN(ModelConfig config, load_model_config(model_dir));
+  ASSIGN_OR_RETURN(const QuantConfig quant, load_quant_config(model_dir));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(model_dir));
+  ASSIGN_OR_RETURN(PackedIdentity identity,
+                   packed_identity(config, head_format, checkpoint, quant));
+  return OpenedCheckpoint{std::move(config), quant, std::move(checkpoint), std::move(identity)};
+}
+
+SectionFiller::SectionFiller(const WeightSource& source, const PackProgress& progress,
+                             const CancelToken& cancel)
+    : source_(source), progress_(progress), cancel_(cancel), pool_(0) {
+  for (const PackedSection& section : source.sections()) total_bytes_ += section.bytes;
+}
+
+Result<void> SectionFiller::operator()(size_t section_idx, std::span<std::byte> out) {
+  if (cancel_.cancelled()) {
+    return Error{ErrorCode::kCancelled, "weights: loading was cancelled"};
+  }
+  if (progress_) progress_(done_bytes_, total_bytes_, source_.sections()[section_idx].name);
+  done_bytes_ += static_cast<int64_t>(out.size());
+  return source_.fill(section_idx, out, pool_, conversion_);
+}
+
+Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
+                                   const std::filesystem::path& model_dir,
+                                   const OpenedCheckpoint& opened, const WeightSource& source,
+                                   const PackProgress& progress, const CancelToken& cancel) {
+  // A checkpoint that was edited while it was read must not be published under either state.
+  const auto unchanged = [&]() -> Result<void> {
+    ASSIGN_OR_RETURN(const OpenedCheckpoint now,
+                     open_checkpoint(model_dir, opened.identity.head_format));
+    if (now.identity.source_fingerprint == opened.identity.source_fingerprint) return {};
+    return Error{ErrorCode::kIo,
+                 fmt::format("{}: want an unchanging checkpoint, found it edited while it was read",
+                             model_dir.string())};
+  };
+  SectionFiller filler(source, progress, cancel);
+  TRY(write_packed_file(path, opened.identity, source.sections(), std::ref(filler), unchanged));
+  return filler.conversion();
+}
+
+}  // namespace incipit::engine

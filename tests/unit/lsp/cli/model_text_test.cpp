@@ -1,0 +1,85 @@
+#include "lsp/cli/model_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace incipit::lsp::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+engine::ModelReport llama_report() {
+  engine::ModelReport report;
+  report.name = "llama3";
+  report.directory = "/models/llama3";
+  report.is_added = true;
+  report.config.n_layers = 32;
+  report.config.hidden = 4096;
+  report.config.max_positions = 8192;
+  report.config.rope_theta = 500000;
+  report.n_parameters = 8030261248;
+  report.source = "/downloads/llama3";
+  report.format = "GPTQ INT4 in groups of 128, zero points stored less one (v1)";
+  report.conversion = "exact";
+  report.packed_bytes = 5000000000;
+  report.checksum = "0123456789abcdef";
+  report.notice = "Built with Meta Llama 3";
+  report.memory = {{8192, 6073741824, false}, {16384, 7147483648, true}};
+  return report;
+}
+
+TEST(ModelText, ShowsTheNoticeTheSourceAndTheMemory) {
+  const std::string text = model_text(llama_report());
+  for (const char* part :
+       {"Built with Meta Llama 3", "8.03 billion", "32 layers", "/downloads/llama3", "exact",
+        "0123456789abcdef", "5.66 GiB with 8192 tokens of context\n",
+        "16384 tokens of context (more than it was trained for)", "RoPE base 500000"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+}
+
+TEST(ModelText, SaysWhyAModelCannotBeUsedAndNothingElse) {
+  engine::ModelReport report = llama_report();
+  report.problem = "config.json: bits: want 4, found 8";
+  EXPECT_THAT(model_text(report), HasSubstr("bits: want 4, found 8"));
+  EXPECT_THAT(model_text(report), Not(HasSubstr("billion")));
+  const auto json = nlohmann::json::parse(model_json(report));
+  EXPECT_EQ(json["problem"], report.problem);
+  EXPECT_FALSE(json.contains("architecture"));
+}
+
+TEST(ModelText, MarksTheDefaultInTheList) {
+  std::vector<engine::ModelReport> reports = {llama_report(), llama_report()};
+  reports[1].name = "b";
+  reports[1].is_default = true;
+  const std::string text = models_text(reports);
+  EXPECT_THAT(text, HasSubstr("  llama3  "));
+  EXPECT_THAT(text, HasSubstr("\n* b       "));
+  EXPECT_EQ(nlohmann::json::parse(models_json(reports))["models"][1]["default"], true);
+}
+
+TEST(ModelText, JsonHasEveryFigure) {
+  const auto json = nlohmann::json::parse(model_json(llama_report()));
+  EXPECT_EQ(json["parameters"], 8030261248);
+  EXPECT_EQ(json["architecture"]["layers"], 32);
+  EXPECT_EQ(json["memory"][1]["beyondTraining"], true);
+  EXPECT_EQ(json["notice"], "Built with Meta Llama 3");
+  engine::AddedModel added;
+  added.name = "x";
+  added.outcome = engine::AddedModel::Outcome::kAlreadyThere;
+  EXPECT_EQ(nlohmann::json::parse(added_json(added))["outcome"], "alreadyThere");
+}
+
+TEST(ModelText, ProgressHasRateAndRemainingTimeOnceSomethingIsDone) {
+  using std::chrono::seconds;
+  EXPECT_EQ(progress_text(0, 1000, "a", seconds(3)), "packing a: 0 %");
+  EXPECT_EQ(progress_text(1000000000, 4000000000, "layers.3.down", seconds(2)),
+            "packing layers.3.down: 25 %, 500 MB/s, 6 s left");
+  EXPECT_EQ(progress_text(0, 0, "a", seconds(0)), "packing a: 0 %");
+}
+
+}  // namespace
+}  // namespace incipit::lsp::cli
