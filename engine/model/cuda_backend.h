@@ -70,6 +70,7 @@ class CudaBackend {
   const char* device_name() const { return device_name_.c_str(); }
   int64_t scratch_bytes() const { return steps_.scratch_bytes(); }
   size_t n_graphs() const { return graphs_.size(); }
+  bool lacks_cublas() const { return steps_.lacks_cublas(); }
   // The first steps load kernels, or even compile them, and may take as long as that needs. From
   // here on a step has a deadline.
   void warmed_up();

@@ -9,7 +9,9 @@
 #include "engine/model/activations.h"
 #include "engine/model/cuda_backend.h"
 #include "engine/model/cuda_memory.h"
+#include "kernels/cuda/cublas_library.h"
 #include "kernels/cuda/device_peaks.h"
+#include "kernels/cuda/large_mixed.h"
 
 namespace incipit::engine {
 
@@ -112,6 +114,24 @@ Result<CudaDevice> find_cuda_device(int32_t index) {
     return unsupported(fmt::format("cuda:{}: this machine has {} CUDA device{}", index, count,
                                    count == 1 ? "" : "s"));
   return describe_device(index);
+}
+
+CublasProbe probe_cublas(int32_t device) {
+  CublasProbe probe;
+  const kernels::cuda::CublasSearch& search = kernels::cuda::find_cublas();
+  if (search.library) {
+    probe.library = search.library->name;
+  } else {
+    probe.failure = search.failure;
+    probe.advice = kernels::cuda::how_to_install_cublas();
+  }
+  try {
+    CUDA_CHECK(cudaSetDevice(device));
+    probe.is_rarely_needed = kernels::cuda::has_mixed_products();
+  } catch (const kernels::cuda::CudaError&) {
+    (void)cudaGetLastError();  // a device that cannot be asked has messages of its own
+  }
+  return probe;
 }
 
 // The workspace of steps.h and LargeMatmul by its large parts; what is really taken is measured

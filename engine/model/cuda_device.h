@@ -34,6 +34,16 @@ CudaProbe probe_cuda();
 // the reason otherwise.
 Result<CudaDevice> find_cuda_device(int32_t index);
 
+// cuBLAS, which is looked for at run time: prompts of more than 256 tokens want it, except that
+// code for compute capability 9.0 multiplies INT4 weights (groups of 128, no zero points) without.
+struct CublasProbe {
+  std::string library;  // the file; empty: there is none
+  std::string failure;  // what is missing then
+  std::string advice;   // and what to do about it
+  bool is_rarely_needed = false;
+};
+CublasProbe probe_cublas(int32_t device);
+
 // Device memory of a model, before any of it is taken.
 struct CudaMemoryPlan {
   int64_t weights = 0;

@@ -170,6 +170,11 @@ Result<std::unique_ptr<Model>> build(const Weights<kernels::CpuTile>& weights,
       device, weights.config, capacity,
       CudaBackendOptions{options.step_deadline, options.before_step, has_mixed_shapes(uploaded)});
   CudaBackend& running = *backend;
+  if (running.lacks_cublas()) {
+    const CublasProbe cublas = probe_cublas(device.index);
+    log::warn("cuda: no cuBLAS ({}); prompts are read {} tokens at a time, which may be slower; {}",
+              cublas.failure, kernels::cuda::kFlatRows, cublas.advice);
+  }
   // Now it is known what the workspace takes; the pages get the rest.
   const auto choose_pages = [&]() -> Result<int32_t> {
     size_t free = 0;

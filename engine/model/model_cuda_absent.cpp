@@ -29,6 +29,10 @@ Result<CudaDevice> find_cuda_device(int32_t) {
   return absent();
 }
 
+CublasProbe probe_cublas(int32_t) {
+  return {};
+}
+
 int64_t cuda_workspace_bytes(const ModelConfig&, const ModelLimits&) {
   return 0;
 }

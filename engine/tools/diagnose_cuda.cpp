@@ -50,6 +50,21 @@ const CudaDevice* wanted_device(const CudaProbe& probe, const EngineOptions& opt
 
 }  // namespace
 
+// A model runs without it, too.
+Finding diagnose_cublas(const CublasProbe& cublas) {
+  if (!cublas.library.empty())
+    return {Severity::kOk, "cuda", fmt::format("cuBLAS: {}", cublas.library), ""};
+  const std::string found = fmt::format("no cuBLAS ({})", cublas.failure);
+  if (cublas.is_rarely_needed)
+    return {Severity::kOk, "cuda",
+            found +
+                "; this GPU wants it only for INT4 weights with zero points, or in groups "
+                "other than 128",
+            ""};
+  return {Severity::kNote, "cuda", found + "; long prompts may be read more slowly without it",
+          cublas.advice};
+}
+
 void diagnose_cuda(const EngineOptions& options, std::vector<Finding>& findings) {
   const CudaProbe probe = probe_cuda();
   if (!probe.built) {
@@ -68,7 +83,9 @@ void diagnose_cuda(const EngineOptions& options, std::vector<Finding>& findings)
   for (const CudaDevice& device : probe.devices)
     findings.push_back(
         {Severity::kOk, "cuda", fmt::format("{}; {}", describe(device), versions(probe)), ""});
-  if (insists && wanted_device(probe, options) == nullptr)
+  const CudaDevice* const wanted = wanted_device(probe, options);
+  if (wanted != nullptr) findings.push_back(diagnose_cublas(probe_cublas(wanted->index)));
+  if (insists && wanted == nullptr)
     findings.push_back(
         {Severity::kProblem, "cuda",
          fmt::format("{}: there is no such device, or it cannot be used", options.device),

@@ -1,5 +1,6 @@
 // The parts of diagnose(), apart for size: diagnose_machine.cpp, diagnose_cuda.cpp and
-// diagnose_model.cpp. Included by engine/tools/diagnose*.cpp alone.
+// diagnose_model.cpp. Included by engine/tools/diagnose*.cpp and their test
+// alone.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "engine/config/model_config.h"
+#include "engine/model/cuda_device.h"
 #include "engine/tools/diagnose.h"
 
 namespace incipit::engine {
@@ -16,6 +18,7 @@ std::string in_mib(int64_t bytes);  // "43.5 MiB"
 
 void diagnose_cpu(std::vector<Finding>& findings);
 void diagnose_cuda(const EngineOptions& options, std::vector<Finding>& findings);
+Finding diagnose_cublas(const CublasProbe& cublas);
 // Whether the model fits the GPU, with contexts of 8192 and 16384 tokens (or the one asked for).
 void diagnose_cuda_memory(int64_t weight_bytes, const ModelConfig& config,
                           const EngineOptions& options, std::vector<Finding>& findings);

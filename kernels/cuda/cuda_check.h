@@ -1,6 +1,6 @@
-// CUDA_CHECK and CUBLAS_CHECK throw CudaError: the call, what the library says, and the place. Most
-// CUDA errors are sticky: the engine loop catches, fails the step's requests and gives the backend
-// up. Host code only.
+// CUDA_CHECK throws CudaError: the call, what the library says, and the place. Most CUDA errors are
+// sticky: the engine loop catches, fails the step's requests and gives the backend up. Host code
+// only.
 #pragma once
 
 #include <cuda_runtime_api.h>

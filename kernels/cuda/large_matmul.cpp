@@ -1,12 +1,11 @@
 #include "kernels/cuda/large_matmul.h"
 
-#include <cublas_v2.h>
-
 #include <algorithm>
 #include <string>
 
 #include "kernels/common/check.h"
 #include "kernels/common/math.h"
+#include "kernels/cuda/cublas_library.h"
 #include "kernels/cuda/cuda_check.h"
 #include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/elementwise.h"
@@ -18,22 +17,27 @@ namespace {
 
 constexpr int64_t kHalfBytes = 2;
 
-void check_cublas(cublasStatus_t status, const char* call) {
-  if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw CudaError(
-      std::string("cuBLAS: ") + call + ": " + cublasGetStatusString(status),
-      status == CUBLAS_STATUS_ALLOC_FAILED ? cudaErrorMemoryAllocation : cudaErrorUnknown);
-}
-
+// A handle, and the library that it belongs to.
 class Cublas {
  public:
-  Cublas() { check_cublas(cublasCreate(&handle_), "cublasCreate"); }
-  ~Cublas() { (void)cublasDestroy(handle_); }
+  explicit Cublas(const CublasLibrary& library) : library_(library) {
+    check(library_.create(&handle_), "cublasCreate");
+  }
+  ~Cublas() { (void)library_.destroy(handle_); }
   Cublas(const Cublas&) = delete;
   Cublas& operator=(const Cublas&) = delete;
-  cublasHandle_t get() const { return handle_; }
+
+  const CublasLibrary& library() const { return library_; }
+  cublasHandle_t handle() const { return handle_; }
+  void check(cublasStatus_t status, const char* call) const {
+    if (status == CUBLAS_STATUS_SUCCESS) return;
+    throw CudaError(
+        std::string("cuBLAS: ") + call + ": " + library_.status_string(status),
+        status == CUBLAS_STATUS_ALLOC_FAILED ? cudaErrorMemoryAllocation : cudaErrorUnknown);
+  }
 
  private:
+  const CublasLibrary& library_;
   cublasHandle_t handle_ = nullptr;
 };
 
@@ -59,6 +63,7 @@ struct LargeMatmul::Expansion {
   Expansion(const LargeLimits& l, const LargeTuning& t)
       : limits(l),
         tuning(t),
+        cublas(*l.find_cublas()),
         workspace(DeviceBuffer::allocate(t.workspace_bytes)),
         weights(DeviceBuffer::allocate(round_up(largest_slice(), 256))),
         gate_up(DeviceBuffer::allocate(int64_t{l.max_rows} * gate_up_part() * kHalfBytes)),
@@ -92,10 +97,11 @@ struct LargeMatmul::Expansion {
   }
 
   void begin(const LaunchContext& context) {
-    check_cublas(cublasSetStream(cublas.get(), context.stream), "cublasSetStream");
+    const CublasLibrary& library = cublas.library();
+    cublas.check(library.set_stream(cublas.handle(), context.stream), "cublasSetStream");
     // Setting a stream takes the workspace away.
-    check_cublas(cublasSetWorkspace(cublas.get(), workspace.data(),
-                                    static_cast<size_t>(workspace.size_bytes())),
+    cublas.check(library.set_workspace(cublas.handle(), workspace.data(),
+                                       static_cast<size_t>(workspace.size_bytes())),
                  "cublasSetWorkspace");
   }
 
@@ -104,11 +110,11 @@ struct LargeMatmul::Expansion {
   void multiply(const WeightSlice& part, const uint16_t* in, int32_t in_stride, int32_t n_rows,
                 void* out, cudaDataType_t out_type, int32_t out_stride, float beta) {
     const float alpha = 1;
-    check_cublas(
-        cublasGemmEx(cublas.get(), CUBLAS_OP_T, CUBLAS_OP_N, part.n_rows, n_rows, part.n_cols,
+    cublas.check(cublas.library().gemm_ex(
+                     cublas.handle(), CUBLAS_OP_T, CUBLAS_OP_N, part.n_rows, n_rows, part.n_cols,
                      &alpha, weights.data(), CUDA_R_16F, part.n_cols, in, CUDA_R_16F, in_stride,
                      &beta, out, out_type, out_stride, CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
-        "cublasGemmEx");
+                 "cublasGemmEx");
   }
 
   void product(const Int4View<CudaTile>& w, RowOrder order, const HeadOrder& heads,
@@ -182,7 +188,12 @@ bool LargeMatmul::is_mixed(const LargeLimits& limits) {
   return limits.has_mixed_shapes && has_mixed_products();
 }
 
+bool LargeMatmul::can_run(const LargeLimits& limits) {
+  return is_mixed(limits) || limits.find_cublas() != nullptr;
+}
+
 LargeMatmul::LargeMatmul(const LargeLimits& limits, const LargeTuning& tuning) : limits_(limits) {
+  CHECK(can_run(limits));
   if (is_mixed(limits)) {
     mixed_ = std::make_unique<Mixed>(limits);
   } else {

@@ -1,8 +1,9 @@
 // Products of hundreds of tokens. On Hopper, for groups of 128 without zero points, the kernels of
 // large_mixed.h. Elsewhere slices of the weights are expanded to fp16 and multiplied by cuBLAS, by
 // turns. (Expanding the next slice on a second stream measures slower: the products leave it no
-// multiprocessor, tests/bench/lab/prefill_lab.cpp.) Owns the cuBLAS handle and all memory that it
-// works in: nothing is allocated after construction. Engine thread alone.
+// multiprocessor, tests/bench/lab/prefill_lab.cpp.) Where there is no cuBLAS either, can_run() is
+// false, and the steps take the flat products by turns. Owns the cuBLAS handle and all memory that
+// it works in: nothing is allocated after construction. Engine thread alone.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,9 @@
 
 namespace incipit::kernels::cuda {
 
+struct CublasLibrary;
+const CublasLibrary* cublas_library();  // cublas_library.h
+
 struct LargeLimits {
   int32_t max_rows = 0;  // of one step
   int32_t hidden = 0;
@@ -21,6 +25,8 @@ struct LargeLimits {
   int32_t attention_dim = 0;
   // All weights have groups of 128 and no zero points (is_mixed_shape).
   bool has_mixed_shapes = false;
+  // Asked only where products are not mixed; null: there is none.
+  const CublasLibrary* (*find_cublas)() = cublas_library;
 };
 
 // The numbers come from tests/bench/lab/prefill_lab.cpp.
@@ -33,7 +39,9 @@ class LargeMatmul {
  public:
   // Whether products would be mixed ones, on the current device.
   static bool is_mixed(const LargeLimits& limits);
-  // Throws CudaError when the device has no room.
+  // Whether there is a way at all: mixed products, or cuBLAS.
+  static bool can_run(const LargeLimits& limits);
+  // Where it can run. Throws CudaError when the device has no room.
   explicit LargeMatmul(const LargeLimits& limits, const LargeTuning& tuning = {});
   ~LargeMatmul();
   LargeMatmul(const LargeMatmul&) = delete;

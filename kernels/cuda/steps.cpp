@@ -1,13 +1,12 @@
 #include "kernels/cuda/steps.h"
 
 #include <algorithm>
-#include <array>
 
 #include "kernels/common/check.h"
 #include "kernels/common/math.h"
 #include "kernels/cuda/elementwise.h"
-#include "kernels/cuda/large_matmul.h"
 #include "kernels/cuda/step_inputs.h"
+#include "kernels/cuda/step_scratch.h"
 #include "kernels/cuda/top_candidates.h"
 
 namespace incipit::kernels::cuda {
@@ -15,13 +14,6 @@ namespace incipit::kernels::cuda {
 namespace {
 
 constexpr int64_t kHalfBytes = 2;
-constexpr int64_t kAlignment = 256;
-
-// Steps of up to so many rows go through the flat products, kFlatRows rows at a time: expanding
-// all weights for cuBLAS takes longer (tests/bench/lab/prefill_lab.cpp: 11.5 ms at any size), mixed
-// products do not.
-constexpr int32_t kRowsByTurns = 256;
-constexpr int32_t kMixedRowsByTurns = kFlatRows;
 
 template <class Work>
 void by_turns(int32_t n_rows, const Work& work) {
@@ -36,22 +28,8 @@ RowBatch part_of(RowBatch rows, int32_t first, int32_t n) {
   return rows;
 }
 
-int32_t qkv_width(const HeadShape& heads) {
-  return (heads.n_heads + 2 * heads.n_kv_heads) * heads.head_dim;
-}
-int32_t attention_dim(const HeadShape& heads) {
-  return heads.n_heads * heads.head_dim;
-}
 HeadOrder head_order(const HeadShape& heads) {
   return {(heads.n_heads + heads.n_kv_heads) * heads.head_dim, heads.head_dim};
-}
-LargeLimits large_limits(const CudaStepLimits& limits) {
-  return {limits.max_rows,
-          limits.hidden,
-          limits.ffn,
-          qkv_width(limits.heads),
-          attention_dim(limits.heads),
-          limits.has_mixed_shapes};
 }
 
 CudaStepLimits padded(CudaStepLimits limits) {
@@ -60,82 +38,7 @@ CudaStepLimits padded(CudaStepLimits limits) {
   return limits;
 }
 
-// Two, so that the host writes a step's inputs while those of the step before are copied.
-struct Staging {
-  PinnedBuffer inputs;
-  Event copied;
-};
-
 }  // namespace
-
-struct CudaSteps::Scratch {
-  InputLayout flat_layout;
-  InputLayout large_layout;
-  std::array<Staging, 2> staging;
-  DeviceBuffer inputs;
-  AttentionLimits attention_limits;
-  DeviceBuffer attention;
-  DeviceBuffer normed_values, square_sums;
-  const int32_t max_rows_by_turns;
-  DeviceBuffer act;  // [rows by turns, ffn] fp16
-  DeviceBuffer partial_sums, counters;
-  DeviceBuffer candidate_lists;
-  DeviceBuffer kept_x, kept_q;
-  // Only where steps can have more than max_rows_by_turns rows.
-  DeviceBuffer qkv;  // [max_rows, qkv_width] fp16
-  std::unique_ptr<LargeMatmul> matmul;
-
-  explicit Scratch(const CudaStepLimits& limits)
-      : flat_layout(limits, std::min(limits.max_rows, kFlatRows)),
-        large_layout(limits, limits.max_rows),
-        attention_limits(cuda::attention_limits(limits, limits.max_rows)),
-        max_rows_by_turns(LargeMatmul::is_mixed(large_limits(limits)) ? kMixedRowsByTurns
-                                                                      : kRowsByTurns) {
-    const int64_t n_rows = limits.max_rows;
-    const int64_t input_bytes = round_up(std::max(flat_layout.size, large_layout.size), kAlignment);
-    for (Staging& s : staging) s = {PinnedBuffer::allocate(input_bytes), make_event()};
-    inputs = DeviceBuffer::allocate(input_bytes);
-    attention = DeviceBuffer::allocate(attention_scratch_bytes(attention_limits));
-    normed_values = DeviceBuffer::allocate(n_rows * limits.hidden * kHalfBytes);
-    square_sums = DeviceBuffer::allocate(n_rows * limits.hidden / 16 * int64_t{sizeof(float)});
-    act = DeviceBuffer::allocate(std::min<int64_t>(n_rows, max_rows_by_turns) * limits.ffn *
-                                 kHalfBytes);
-    const FlatScratchSize flat =
-        flat_scratch_size(limits.hidden, limits.ffn, limits.heads, limits.vocab);
-    partial_sums = DeviceBuffer::allocate(flat.partial_sum_bytes);
-    counters = DeviceBuffer::allocate(flat.counter_bytes);
-    candidate_lists =
-        DeviceBuffer::allocate(top_candidates_scratch_bytes(limits.max_logit_rows, limits.vocab));
-    if (n_rows > kFlatRows) allocate_kept(limits);
-    if (n_rows > max_rows_by_turns) allocate_large(limits);
-  }
-
-  void allocate_kept(const CudaStepLimits& limits) {
-    kept_x = DeviceBuffer::allocate(int64_t{kFlatRows} * limits.hidden * int64_t{sizeof(float)});
-    kept_q =
-        DeviceBuffer::allocate(int64_t{kFlatRows} * cuda::attention_dim(limits.heads) * kHalfBytes);
-  }
-  void allocate_large(const CudaStepLimits& limits) {
-    qkv = DeviceBuffer::allocate(int64_t{limits.max_rows} * qkv_width(limits.heads) * kHalfBytes);
-    matmul = std::make_unique<LargeMatmul>(large_limits(limits));
-  }
-
-  NormedRows normed(int64_t first_row, int32_t hidden) const {
-    return {normed_values.as<uint16_t>() + first_row * hidden,
-            square_sums.as<float>() + first_row * hidden / 16};
-  }
-  FlatScratch flat() const { return {partial_sums.as<float>(), counters.as<int32_t>()}; }
-
-  int64_t size_bytes() const {
-    int64_t bytes = matmul != nullptr ? matmul->scratch_bytes() : 0;
-    for (const DeviceBuffer* buffer :
-         {&inputs, &attention, &normed_values, &square_sums, &act, &partial_sums, &counters,
-          &candidate_lists, &qkv, &kept_x, &kept_q}) {
-      bytes += buffer->size_bytes();
-    }
-    return bytes;
-  }
-};
 
 // The current step.
 struct CudaSteps::Step {
@@ -191,7 +94,7 @@ StepShape CudaSteps::begin_step(const HostStep& step) {
       now.shape.n_rows > kFlatRows && n_logit_rows <= kFlatRows ? now.shape.n_logit_rows : 0;
   now.prepared(nullptr, nullptr);
 
-  Staging& staging = scratch_->staging[now.n_begun++ % scratch_->staging.size()];
+  Scratch::Staging& staging = scratch_->staging[now.n_begun++ % scratch_->staging.size()];
   CUDA_CHECK(cudaEventSynchronize(staging.copied.get()));
   const InputWriter writer(limits_, *now.layout, step, staging.inputs.data());
   writer.write_tables();
@@ -245,7 +148,7 @@ CudaSteps::KeptRows CudaSteps::keep_logit_rows(const float* x, const uint16_t* q
   gather.hidden = limits_.hidden;
   gather.x = x;
   gather.x_out = scratch_->kept_x.as<float>();
-  gather.q_width = attention_dim(limits_.heads);
+  gather.q_width = attention_width(limits_.heads);
   gather.q = q;
   gather.q_out = scratch_->kept_q.as<uint16_t>();
   gather_rows(gather, context_);
@@ -285,7 +188,7 @@ void CudaSteps::qkv_rope_append(const QkvRopeAppendParams<CudaTile>& params) {
   if (has_flat_products()) {
     prepare(params.x, params.norm_weight);
     by_turns(params.rows.n_rows, [&](int32_t first, int32_t n) {
-      uint16_t* const q = params.q + int64_t{first} * attention_dim(params.heads);
+      uint16_t* const q = params.q + int64_t{first} * attention_width(params.heads);
       flat_qkv({part_of(params.rows, first, n), params.hidden, params.heads,
                 scratch_->normed(first, params.hidden), params.norm_eps, params.w_qkv,
                 params.rope_cos, params.rope_sin, q, params.kv},
@@ -395,6 +298,10 @@ void CudaSteps::top_candidates(const TopCandidatesParams& params) {
   CHECK_LE(params.n_logit_rows, limits_.max_logit_rows);
   CHECK_LE(params.vocab, limits_.vocab);
   cuda::top_candidates(params, scratch_->candidate_lists.data(), context_);
+}
+
+bool CudaSteps::lacks_cublas() const {
+  return scratch_->lacks_cublas();
 }
 
 int64_t CudaSteps::scratch_bytes() const {

@@ -25,6 +25,9 @@
 
 namespace incipit::kernels::cuda {
 
+struct CublasLibrary;
+const CublasLibrary* cublas_library();  // cublas_library.h
+
 // Rows that a step is padded to: few shapes, so few graphs. Larger steps are not padded.
 constexpr int32_t padded_rows(int32_t n_rows) {
   return n_rows <= 8 || n_rows > kFlatRows ? n_rows : static_cast<int32_t>(round_up(n_rows, 8));
@@ -43,6 +46,9 @@ struct CudaStepLimits {
   // All matrices of the layers have groups of 128 and no zero points (is_mixed_shape): large steps
   // are then faster on Hopper, and take less scratch.
   bool has_mixed_shapes = false;
+  // Asked only where large steps want cuBLAS; null: there is none, and they go by turns of
+  // kFlatRows rows through the flat products. Slower, and exact in the batch up to attention.
+  const CublasLibrary* (*find_cublas)() = cublas_library;
 };
 
 // What a step is about, in host memory; read before begin_step() returns.
@@ -100,6 +106,8 @@ class CudaSteps {
   bool can_keep_logit_rows() const;
   KeptRows keep_logit_rows(const float* x, const uint16_t* q);
 
+  // Large steps go by turns because there is no cuBLAS.
+  bool lacks_cublas() const;
   int64_t scratch_bytes() const;
 
  private:

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/tools/diagnose_internal.h"
 #include "engine/tools/file_digest.h"
 #include "engine/weights/weight_cache.h"
 #include "engine/weights/weights.h"
@@ -70,6 +71,25 @@ TEST(Diagnose, FindsNoProblemWithASoundModelAndTouchesEveryArea) {
   EXPECT_THAT(first_of(findings, "packed weights")->found, HasSubstr("not there yet"));
   EXPECT_THAT(first_of(findings, "tokenizer")->found, HasSubstr("320 tokens"));
   EXPECT_FALSE(fs::exists(place.dir / "cache"));  // looking changes nothing
+}
+
+TEST(Diagnose, SaysWhatToInstallWhereCublasIsMissing) {
+  CublasProbe probe;
+  probe.failure = "libcublas.so.13: cannot open shared object file";
+  probe.advice = "install cuBLAS";
+  const Finding missing = diagnose_cublas(probe);
+  EXPECT_EQ(missing.severity, Severity::kNote);
+  EXPECT_THAT(missing.found, HasSubstr("libcublas.so.13: cannot open"));
+  EXPECT_EQ(missing.advice, "install cuBLAS");
+
+  probe.is_rarely_needed = true;
+  EXPECT_EQ(diagnose_cublas(probe).severity, Severity::kOk);
+  EXPECT_THAT(diagnose_cublas(probe).found, HasSubstr("zero points"));
+
+  probe = {};
+  probe.library = "/usr/local/cuda/lib64/libcublas.so.13";
+  EXPECT_EQ(diagnose_cublas(probe).severity, Severity::kOk);
+  EXPECT_THAT(diagnose_cublas(probe).found, HasSubstr("/usr/local/cuda/lib64"));
 }
 
 TEST(Diagnose, VerifiesThePackedWeights) {

@@ -2,6 +2,7 @@
 // batch, from a graph, and when they go on alone behind the keys and values of a large step.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "tests/support/cuda_layer.h"
@@ -90,6 +91,29 @@ TEST_P(CudaStepExactness, RowsOfFlatStepsHaveTheSameBitsInAnyBatch) {
     EXPECT_TRUE(together.k_pages == alone.k_pages);
     EXPECT_TRUE(together.v_pages == alone.v_pages);
   }
+}
+
+// Keys and values come from the same products as those of flat steps; attention of large steps sums
+// in another order.
+TEST_P(CudaStepExactness, LargeStepsWithoutCublasGoThroughFlatProducts) {
+  SKIP_WITHOUT_CUDA();
+  const DeviceLayer layer(w_);
+  const PagedBatch batch = batch_of_rows(300);
+  const std::vector<int32_t> words = tokens(300);
+  const Results flat = run_in_parts(layer, w_, batch, words, 60);
+  CudaStepLimits limits = limits_for(w_.shape, batch, 1);
+  limits.has_mixed_shapes = false;
+  limits.find_cublas = []() -> const CublasLibrary* { return nullptr; };
+  LayerSteps steps(layer, limits);
+  EXPECT_TRUE(steps.steps().lacks_cublas());
+  const DeviceRows values(w_.shape, batch);
+  steps.begin(batch, words, {299}, w_.embedding.data());
+  run_layer(steps, values);
+  EXPECT_TRUE(values.k_pages.read() == flat.k_pages);
+  EXPECT_TRUE(values.v_pages.read() == flat.v_pages);
+  const std::vector<float> x = values.x.read();
+  for (size_t i = 0; i < flat.x.size(); ++i)
+    ASSERT_NEAR(x[i], flat.x[i], 0.02 * (1 + std::fabs(flat.x[i]))) << "value " << i;
 }
 
 TEST_P(CudaStepExactness, KeptRowsGoOnAsIfTheyWereAStepOfTheirOwn) {

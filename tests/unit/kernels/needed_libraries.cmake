@@ -1,0 +1,15 @@
+# A program built with CUDA starts on a machine without a driver and without a CUDA Toolkit: it links none of their
+# libraries, and opens what it finds at run time. Arguments: READELF, PROGRAM.
+execute_process(COMMAND ${READELF} -d ${PROGRAM} OUTPUT_VARIABLE output RESULT_VARIABLE status)
+if(NOT status EQUAL 0)
+  message(FATAL_ERROR "${READELF} failed on ${PROGRAM}")
+endif()
+string(REGEX MATCHALL "NEEDED[^\n]+" needed "${output}")
+if(NOT needed)
+  message(FATAL_ERROR "${PROGRAM} needs no library at all: the check looks at nothing")
+endif()
+foreach(library IN LISTS needed)
+  if(library MATCHES "lib(cu|nv)")
+    message(SEND_ERROR "${PROGRAM} must start without NVIDIA's libraries, found: ${library}")
+  endif()
+endforeach()
