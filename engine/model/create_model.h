@@ -41,8 +41,8 @@ struct CudaOptions {
   // A step that takes longer has failed; 0: 2 s or 20 times the longest step so far, whichever is
   // more.
   std::chrono::milliseconds step_deadline{0};
-  // Tests: called before the launches of each step with its stream (a cudaStream_t); may throw
-  // what a CUDA call may throw, or launch something of its own.
+  // Tests and benches: called before the launches of each step with its stream (a cudaStream_t);
+  // may throw what a CUDA call may throw, or launch something of its own.
   std::function<void(void* stream)> before_step = {};
 };
 

@@ -24,12 +24,15 @@ WaitValue find_wait_value() {
   return reinterpret_cast<WaitValue>(::dlsym(driver, "cuStreamWaitValue32_v2"));
 }
 
-class MemoryGate final : public StepGate {
+// Gates are numbered. One is open when a word of pinned memory, which the stream looks at, has
+// reached its number.
+class CudaGate final : public StepGate {
  public:
-  MemoryGate(WaitValue wait, CudaHostMemory word, uint64_t address)
+  // `wait` may be null.
+  CudaGate(WaitValue wait, CudaHostMemory word, uint64_t address)
       : wait_(wait), word_(std::move(word)), address_(address), opener_([this] { work(); }) {}
 
-  ~MemoryGate() override {
+  ~CudaGate() override {
     stopping_ = true;
     closed_ += 1;
     closed_.notify_one();
@@ -44,16 +47,27 @@ class MemoryGate final : public StepGate {
   void before_step(void* stream) override {
     if (!armed_) return;
     armed_ = false;
-    const uint32_t next = closed_ + 1;
     opens_at_ = Clock::now() + delay_;
-    if (wait_(static_cast<cudaStream_t>(stream), address_, next, kGreaterOrEqual) != 0) return;
-    closed_ = next;
-    closed_.notify_one();
+    auto* const to_hold = static_cast<cudaStream_t>(stream);
+    const uint32_t next = closed_ + 1;
+    if (wait_ != nullptr && wait_(to_hold, address_, next, kGreaterOrEqual) == 0) {
+      closed_ = next;
+      closed_.notify_one();
+    } else {
+      CUDA_CHECK(cudaLaunchHostFunc(to_hold, open_in_time, this));
+    }
   }
 
   Clock::time_point opened_at() const override { return opened_at_; }
 
  private:
+  void wait_for_time() {
+    while (Clock::now() < opens_at_.load()) {
+    }
+    opened_at_ = Clock::now();
+  }
+  static void open_in_time(void* gate) { static_cast<CudaGate*>(gate)->wait_for_time(); }
+
   // Opens one gate after the other, in time.
   void work() {
     uint32_t open = 0;
@@ -61,20 +75,18 @@ class MemoryGate final : public StepGate {
       closed_.wait(open);
       if (stopping_) return;
       open = closed_;
-      while (Clock::now() < opens_at_.load()) {
-      }
-      opened_at_ = Clock::now();
+      wait_for_time();
       auto* word = reinterpret_cast<uint32_t*>(word_.data());
       std::atomic_ref<uint32_t>(*word).store(open, std::memory_order_release);
     }
   }
 
   const WaitValue wait_;
-  CudaHostMemory word_;  // one number: the last gate that was opened
+  CudaHostMemory word_;  // the last gate that was opened
   const uint64_t address_;
   bool armed_ = false;
   std::chrono::microseconds delay_{0};
-  std::atomic<uint32_t> closed_{0};  // the last gate on the stream
+  std::atomic<uint32_t> closed_{0};  // the last gate on the stream that the word opens
   std::atomic<Clock::time_point> opens_at_{};
   std::atomic<Clock::time_point> opened_at_{};
   std::atomic<bool> stopping_{false};
@@ -84,13 +96,13 @@ class MemoryGate final : public StepGate {
 }  // namespace
 
 std::unique_ptr<StepGate> make_step_gate(int32_t device) {
-  const WaitValue wait = find_wait_value();
-  if (wait == nullptr || cudaSetDevice(device) != cudaSuccess) return nullptr;
+  if (cudaSetDevice(device) != cudaSuccess) return nullptr;
   Result<CudaHostMemory> word = CudaHostMemory::allocate(sizeof(uint32_t));
   if (!word) return nullptr;
+  WaitValue wait = find_wait_value();
   void* address = nullptr;
-  if (cudaHostGetDevicePointer(&address, word->data(), 0) != cudaSuccess) return nullptr;
-  return std::make_unique<MemoryGate>(wait, std::move(*word), reinterpret_cast<uint64_t>(address));
+  if (cudaHostGetDevicePointer(&address, word->data(), 0) != cudaSuccess) wait = nullptr;
+  return std::make_unique<CudaGate>(wait, std::move(*word), reinterpret_cast<uint64_t>(address));
 }
 
 }  // namespace incipit::engine

@@ -22,7 +22,8 @@ class StepGate {
   virtual Clock::time_point opened_at() const = 0;
 };
 
-// Null where the driver has no such thing, or without CUDA.
+// Null without CUDA. Where the driver refuses to wait for memory, a function of the host holds the
+// stream back: the some ten microseconds until the driver has seen it return count as the device's.
 std::unique_ptr<StepGate> make_step_gate(int32_t device);
 
 }  // namespace incipit::engine

@@ -98,7 +98,7 @@ double time_on_device(Model& model, StepGate& gate, int32_t context, int32_t n_r
     const Clock::time_point start = Clock::now();
     model.forward(batch);
     const Clock::time_point end = Clock::now();
-    // A driver that refuses gates lets the step go on.
+    // Unless the gate is not the model's.
     if (run >= 0 && gate.opened_at() > start) times.push_back(seconds(end - gate.opened_at()));
   }
   return quantile(std::move(times), 0.5);

@@ -34,8 +34,8 @@ struct StepTimes {
 // The row counts take turns, so that a change of the clock meets all of them.
 StepTimes time_steps(Model& model, int32_t context, std::vector<int32_t> n_rows, int32_t n_runs);
 
-// Seconds that a step of one row behind `context` others takes on the device alone. The gate is
-// the model's before_step. 0: the driver has no gates.
+// Seconds that a step of one row behind `context` others takes on the device alone. The gate must
+// be what the model calls before a step (CudaOptions::before_step); 0: it is not.
 double time_on_device(Model& model, StepGate& gate, int32_t context, int32_t n_runs);
 
 struct RequestTimes {
