@@ -1,6 +1,6 @@
 // CancelToken: a shared flag that says "the caller no longer wants this". Copies share the flag;
-// any thread may set or read. It is looked at between pipeline stages, between prefill chunks and
-// between decode steps, nowhere else: setting it does not interrupt a running step.
+// any thread may set or read. It is looked at between pipeline stages and between the model's
+// steps; in steps that take long, which are mostly prompts, also between the layers.
 #pragma once
 
 #include <atomic>

@@ -13,9 +13,10 @@ struct DeviceDefaults {
 };
 // The CPU's time grows with every row: short chunks, so that a cancelled prompt stops soon.
 inline constexpr DeviceDefaults kCpuDefaults = {.prefill_chunk = 64};
-// A cancelled prompt costs a chunk. More rows than kFlatRows go as one large step: on an H100 the
-// products of 65 to 256 of them take 4.6 to 7.1 ms, those of two flat steps of 64 take 10 ms
-// (docs/performance.md). Where a device does better in turns, the backend takes turns in the step.
+// A cancelled prompt costs what the device has of the chunk: two layers of it (cuda_backend.cpp).
+// More rows than kFlatRows go as one large step: on an H100 the products of 65 to 256 of them
+// take 4.6 to 7.1 ms, those of two flat steps of 64 take 10 ms (docs/performance.md). Where a
+// device does better in turns, the backend takes turns in the step.
 inline constexpr DeviceDefaults kCudaDefaults = {
     .prefill_chunk = 512, .flat_rows = 64, .large_step_rows = 65};
 

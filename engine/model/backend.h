@@ -61,6 +61,11 @@ concept Backend = requires(B& backend, void* to, const void* from, int64_t n_byt
   backend.run(launches);
   backend.finish_step();  // the candidates can be read now
 
+  // Between two layers: whether the step may end here. A backend that runs later than it is called
+  // keeps the caller close to itself, so that ending is worth something. False when the step is
+  // being recorded.
+  { backend.may_end_here() } -> std::same_as<bool>;
+
   // Called behind the keys and values of the last layer when only some rows have logits, as the
   // others have no further use: the step may go on with those alone. Changes inputs and rows then.
   backend.keep_logit_rows(batch, widths, inputs, rows);

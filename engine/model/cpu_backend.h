@@ -37,6 +37,7 @@ class CpuBackend {
   }
   void run(kernels::FunctionRef<void()> launches) { launches(); }
   void finish_step() {}
+  bool may_end_here() { return true; }
   void keep_logit_rows(const ForwardBatch& batch, const RowWidths& widths, StepInputs& inputs,
                        StepRows<float>& rows) {
     rows_.keep_logit_rows(batch, widths, inputs, rows);

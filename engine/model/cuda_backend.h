@@ -5,6 +5,7 @@
 // DeviceFault when a step does not end.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -78,6 +79,8 @@ class CudaBackend {
   StepInputs begin_step(const ForwardBatch& batch, const uint16_t* embedding);
   void run(kernels::FunctionRef<void()> launches);
   void finish_step();
+  // In large steps: waits until the device is in the layer before the last that was launched.
+  bool may_end_here();
   void keep_logit_rows(const ForwardBatch& batch, const RowWidths& widths, StepInputs& inputs,
                        StepRows<uint16_t>& rows);
 
@@ -100,12 +103,15 @@ class CudaBackend {
 
  private:
   std::chrono::nanoseconds deadline() const;
+  void wait_for(cudaEvent_t event, std::chrono::steady_clock::time_point spin_until);
 
   CudaBackendOptions options_;
   kernels::cuda::CudaSteps steps_;
   kernels::cuda::Event done_;
-  kernels::cuda::StepShape shape_;  // of the current step
-  bool observed_ = false;           // in it, a test looks at the values
+  std::array<kernels::cuda::Event, 2> layer_marks_;  // in turn, before a layer
+  size_t n_layer_marks_ = 0;                         // of the current step
+  kernels::cuda::StepShape shape_;                   // of the current step
+  bool observed_ = false;                            // in it, a test looks at the values
   GraphCache graphs_;
   bool is_warm_ = false;
   std::chrono::nanoseconds longest_step_{0};  // since then

@@ -19,6 +19,10 @@ struct ForwardBatch {
   int32_t page_table_stride = 0;
   std::vector<int32_t> logit_rows;  // rows whose next-token candidates are wanted, ascending
 
+  // Asked between the layers of a step, where its backend can end one early: true, and forward()
+  // gives the step up. Null: it runs to its end.
+  std::function<bool()> is_unwanted;
+
   // Tests only: called with the residual stream [n_rows, hidden] after the embedding (0), after
   // each block (1..n_layers), and once more with the final-norm rows of logit_rows (n_layers + 1).
   std::function<void(int stage, std::span<const float> values)> on_hidden;

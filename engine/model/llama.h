@@ -57,8 +57,9 @@ class LlamaModel final : public Model {
   int64_t weight_bytes() const override { return weights_.bytes; }
   int64_t kv_bytes() const override { return kv_.size_bytes(); }
 
-  void forward(const ForwardBatch& batch) override {
+  bool forward(const ForwardBatch& batch) override {
     check(batch);
+    is_given_up_ = false;
     step_ = backend_->begin_step(batch, weights_.embedding);
     if (batch.on_hidden) {
       launch(batch);  // a recording has no room for observers
@@ -66,6 +67,7 @@ class LlamaModel final : public Model {
       backend_->run([&] { launch(batch); });
     }
     backend_->finish_step();
+    return !is_given_up_;
   }
 
   std::span<const Candidate> candidates(int32_t i) const override {
@@ -128,6 +130,7 @@ class LlamaModel final : public Model {
     for (int32_t layer = 0; layer < config().n_layers; ++layer) {
       const LayerWeights<Layout>& w = weights_.layers[static_cast<size_t>(layer)];
       const kernels::KvLayerView kv = kv_.layer(layer);
+      if (layer > 0 && gives_up(batch)) return;
       qkv_rope_append(w, kv);
       if (layer == config().n_layers - 1 && !keep_logit_rows(batch)) break;
       attention(kv);
@@ -137,6 +140,11 @@ class LlamaModel final : public Model {
     }
     if (n_logit_rows_ > 0) head();
     observe(batch, config().n_layers + 1);
+  }
+
+  bool gives_up(const ForwardBatch& batch) {
+    is_given_up_ = batch.is_unwanted && backend_->may_end_here() && batch.is_unwanted();
+    return is_given_up_;
   }
 
   // The norm that reads the stream behind `n_layers_done` layers.
@@ -263,6 +271,7 @@ class LlamaModel final : public Model {
   StepInputs step_;  // of the current step
   StepRows<kernels::Activation<Layout>> rows_;
   int32_t n_logit_rows_ = 0;  // of the last step
+  bool is_given_up_ = false;  // the last step
   mutable std::vector<float> host_logits_;
 };
 

@@ -30,8 +30,9 @@ class Model {
   virtual int64_t kv_bytes() const = 0;
 
   // Runs one step. Afterwards candidates(i) and logits(i) answer for logit_rows[i] until the next
-  // forward().
-  virtual void forward(const ForwardBatch& batch) = 0;
+  // forward(). False: it was given up (ForwardBatch::is_unwanted); there are no candidates then,
+  // and what the pages hold at the positions of its rows is to be computed again.
+  virtual bool forward(const ForwardBatch& batch) = 0;
   virtual std::span<const Candidate> candidates(
       int32_t i) const = 0;  // descending, min(kMaxCandidates, vocab)
   virtual std::span<const float> logits(

@@ -76,8 +76,8 @@ class CudaModel final : public Model {
   int64_t kv_bytes() const override { return model_->kv_bytes(); }
   std::span<const Candidate> candidates(int32_t i) const override { return model_->candidates(i); }
 
-  void forward(const ForwardBatch& batch) override {
-    guarded([&] { model_->forward(batch); });
+  bool forward(const ForwardBatch& batch) override {
+    return guarded([&] { return model_->forward(batch); });
   }
   void copy_page(PageId from, PageId to, int32_t n_tokens) override {
     guarded([&] { model_->copy_page(from, to, n_tokens); });

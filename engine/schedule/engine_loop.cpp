@@ -200,7 +200,7 @@ void EngineLoop::step() {
         rows.sequence->first_step = now;
     try {
       for (const PageCopy& copy : plan.copies) model_->copy_page(copy.from, copy.to, copy.n_tokens);
-      model_->forward(plan.batch);
+      if (!model_->forward(plan.batch)) return;  // its requests go before the next step is planned
     } catch (const DeviceFault& fault) {
       return replace_model(fault);
     } catch (const std::exception& e) {

@@ -54,6 +54,7 @@ Scheduler::Scheduler(const SchedulerOptions& options)
   plan_.batch.logit_rows.reserve(n_sequences);
   plan_.batch.page_tables.reserve(n_sequences *
                                   static_cast<size_t>(pages_for(max_sequence_tokens())));
+  plan_.batch.is_unwanted = [this] { return is_unwanted(); };
 }
 
 int32_t Scheduler::max_sequence_tokens() const {
@@ -101,6 +102,15 @@ void Scheduler::commit() {
     if (caching()) publish_full_pages(sequence);
   }
   release_copy_sources();
+}
+
+// A step is not worth its time when most of it is for requests that were cancelled meanwhile: what
+// it holds for others is computed again, in less. remove() takes those away before the next step.
+bool Scheduler::is_unwanted() const {
+  int32_t n_unwanted = 0;
+  for (const StepPlan::Rows& rows : plan_.rows)
+    if (rows.sequence->request.cancel.cancelled()) n_unwanted += rows.n_rows;
+  return 2 * n_unwanted > plan_.batch.n_rows();
 }
 
 std::unique_ptr<Sequence> Scheduler::remove(Sequence& sequence, Keep keep) {

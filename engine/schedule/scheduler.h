@@ -60,6 +60,8 @@ struct StepPlan {
 class Scheduler {
  public:
   explicit Scheduler(const SchedulerOptions& options);
+  Scheduler(const Scheduler&) = delete;  // its plan refers to it
+  Scheduler& operator=(const Scheduler&) = delete;
 
   // Tokens a sequence may hold at most: the context, or all pages if that is less.
   int32_t max_sequence_tokens() const;
@@ -69,7 +71,8 @@ class Scheduler {
 
   Sequence& add(std::unique_ptr<Sequence> sequence);
 
-  // The next step. Valid until the next call; followed by commit() when the model has run it.
+  // The next step. Valid until the next call; followed by commit() when the model has run it, and
+  // by the next next() when it has given the step up.
   const StepPlan& next();
 
   // The step has been computed: its tokens count, full pages may be shared from now on.
@@ -104,6 +107,7 @@ class Scheduler {
     int32_t n_ride_along = 0;  // of one that ranks below the first of the step
   };
   PrefillBudget prefill_budget() const;
+  bool is_unwanted() const;
   void build_batch();
 
   bool admit(Sequence& sequence);

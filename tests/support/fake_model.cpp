@@ -15,6 +15,8 @@ using kernels::kPageTokens;
 
 namespace {
 
+constexpr uint64_t kSpoilt = 3;
+
 uint64_t mix(uint64_t a, uint64_t b) {
   uint64_t x = a * 0x9E3779B97F4A7C15u + b + 0x632BE59BD9B4E019u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -52,11 +54,16 @@ uint64_t& FakeModel::slot(const ForwardBatch& batch, int32_t row, int32_t positi
   return slots_[static_cast<size_t>(page * kPageTokens + position % kPageTokens)];
 }
 
-void FakeModel::forward(const ForwardBatch& batch) {
+bool FakeModel::forward(const ForwardBatch& batch) {
   ++n_steps_;
   if (on_forward) on_forward(batch);
   if (batch.n_rows() > options_.max_rows) ++n_faults_;
   candidates_.clear();
+  if (gives_up && batch.is_unwanted && batch.is_unwanted()) {
+    for (int32_t row = 0; row < batch.n_rows(); ++row)
+      slot(batch, row, batch.positions[static_cast<size_t>(row)]) = kSpoilt;
+    return false;
+  }
   for (int32_t row = 0; row < batch.n_rows(); ++row) {
     const int32_t position = batch.positions[static_cast<size_t>(row)];
     const TokenId token = batch.tokens[static_cast<size_t>(row)];
@@ -76,6 +83,7 @@ void FakeModel::forward(const ForwardBatch& batch) {
     if (token == nan_token)
       for (Candidate& candidate : out) candidate.logit = std::numeric_limits<float>::quiet_NaN();
   }
+  return true;
 }
 
 std::span<const Candidate> FakeModel::candidates(int32_t i) const {

@@ -28,13 +28,14 @@ class FakeModel final : public engine::Model {
   int32_t max_rows() const override { return options_.max_rows; }
   int64_t weight_bytes() const override { return 0; }
   int64_t kv_bytes() const override { return 0; }
-  void forward(const engine::ForwardBatch& batch) override;
+  bool forward(const engine::ForwardBatch& batch) override;
   std::span<const engine::Candidate> candidates(int32_t i) const override;
   std::span<const float> logits(int32_t i) const override;
   void copy_page(engine::PageId from, engine::PageId to, int32_t n_tokens) override;
 
   // Called at the start of each forward(), on its thread; may throw.
   std::function<void(const engine::ForwardBatch&)> on_forward;
+  bool gives_up = false;  // steps that are not wanted, after spoiling the slots of their rows
   engine::TokenId nan_token = -1;  // a row with this token gets logits that are not a number
 
   // Reads of slots that were never written, pages that do not exist, rows over the limit.

@@ -21,6 +21,7 @@ class ReferenceBackend {
   }
   void run(kernels::FunctionRef<void()> launches) { launches(); }
   void finish_step() {}
+  bool may_end_here() { return true; }
   void keep_logit_rows(const engine::ForwardBatch& batch, const engine::RowWidths& widths,
                        engine::StepInputs& inputs, engine::StepRows<float>& rows) {
     rows_.keep_logit_rows(batch, widths, inputs, rows);

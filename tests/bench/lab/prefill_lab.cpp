@@ -27,7 +27,7 @@ using namespace lab;
 
 class Lab {
  public:
-  Lab() : stream_(make_stream()), context_{stream_.get(), true} {
+  Lab() : stream_(make_stream()), context_{stream_.get(), runs_hopper_code()} {
     std::mt19937_64 random(1);
     layers_ = make_layers(random);
     in_ = make_rows(random);

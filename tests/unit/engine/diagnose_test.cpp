@@ -86,7 +86,8 @@ TEST(Diagnose, SaysWhatToInstallWhereCublasIsMissing) {
   EXPECT_EQ(diagnose_cublas(probe).severity, Severity::kOk);
   EXPECT_THAT(diagnose_cublas(probe).found, HasSubstr("zero points"));
 
-  probe = {.library = "/usr/local/cuda/lib64/libcublas.so.13"};
+  probe = {};
+  probe.library = "/usr/local/cuda/lib64/libcublas.so.13";
   EXPECT_EQ(diagnose_cublas(probe).severity, Severity::kOk);
   EXPECT_THAT(diagnose_cublas(probe).found, HasSubstr("/usr/local/cuda/lib64"));
 }

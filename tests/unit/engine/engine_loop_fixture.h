@@ -111,6 +111,7 @@ class EngineLoopTest : public ::testing::Test {
   std::unique_ptr<Model> make_model(int32_t n_pages) {
     auto model = std::make_unique<test::FakeModel>(test::FakeModel::Options{.n_pages = n_pages});
     model->on_forward = on_forward_;
+    model->gives_up = gives_up_;
     model->nan_token = nan_token_;
     model_ = model.get();
     return model;
@@ -132,6 +133,7 @@ class EngineLoopTest : public ::testing::Test {
   }
 
   std::function<void(const ForwardBatch&)> on_forward_;
+  bool gives_up_ = false;
   TokenId nan_token_ = -1;
   ModelSupply supply_;
   test::FakeModel* model_ = nullptr;

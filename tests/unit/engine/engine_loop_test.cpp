@@ -196,6 +196,61 @@ TEST_F(EngineLoopTest, KeepsTheFinishedChunksOfACancelledPrompt) {
   expect_no_leak();
 }
 
+TEST_F(EngineLoopTest, GivesUpAStepThatIsMostlyForACancelledPrompt) {
+  const CancelToken cancel;
+  int n_chunks = 0;
+  std::mutex gate;
+  gate.lock();
+  on_forward_ = [&](const ForwardBatch& batch) {
+    std::lock_guard lock(gate);
+    if (batch.n_rows() > 20 && ++n_chunks == 2) cancel.cancel();
+  };
+  gives_up_ = true;
+  start({.prefill_chunk = 32});
+  loop_->submit(results_.request(counting(12, 40), 60));
+  GenerateRequest request = results_.request(counting(300), 5);
+  request.cancel = cancel;
+  loop_->submit(request);
+  gate.unlock();
+  results_.wait(2);
+  // Who shared the step is answered as if nothing had been; chunks that were finished stay cached.
+  EXPECT_EQ(results_.at(0).tokens, fake_continuation(counting(12, 40), 60));
+  EXPECT_EQ(results_.at(1).reason, FinishReason::kCancelled);
+  EXPECT_EQ(n_chunks, 2);
+  loop_->submit(results_.request(counting(300), 5));
+  results_.wait(3);
+  EXPECT_GE(results_.at(2).timings.n_cached_tokens, 16);
+  EXPECT_LE(results_.at(2).timings.n_cached_tokens, 32);
+  EXPECT_EQ(results_.at(2).tokens, fake_continuation(counting(300), 5));
+  expect_no_leak();
+}
+
+// A few rows of a cancelled request do not cost the others their step.
+TEST_F(EngineLoopTest, RunsAStepToItsEndThatIsMostlyForOthers) {
+  const CancelToken cancel;
+  int n_given_up = 0;
+  std::mutex gate;
+  gate.lock();
+  on_forward_ = [&](const ForwardBatch& batch) {
+    std::lock_guard lock(gate);
+    if (batch.n_rows() == 3) cancel.cancel();
+    if (batch.is_unwanted()) ++n_given_up;
+  };
+  gives_up_ = true;
+  start();
+  for (int32_t i = 0; i < 3; ++i) {
+    GenerateRequest request = results_.request(counting(12, 7 * i), 30);
+    if (i == 1) request.cancel = cancel;
+    loop_->submit(request);
+  }
+  gate.unlock();
+  results_.wait(3);
+  for (const size_t i : {0u, 2u}) EXPECT_EQ(results_.at(i).reason, FinishReason::kTokenLimit);
+  EXPECT_EQ(results_.at(1).reason, FinishReason::kCancelled);
+  EXPECT_EQ(n_given_up, 0);
+  expect_no_leak();
+}
+
 TEST_F(EngineLoopTest, AnswersACancelledRequestThatStillWaits) {
   GenerateRequest waiting = results_.request(counting(10), 5);
   bool submitted = false;

@@ -30,6 +30,7 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <vector>
 
 #include "engine/kv/page_table.h"
@@ -80,6 +81,37 @@ inline ForwardBatch batch_of(const std::vector<TokenId>& tokens, int32_t positio
   for (int32_t page = batch.page_table_stride - 1; page >= 0; --page)
     batch.page_tables.push_back(page);
   return batch;
+}
+
+// A step of more than 64 rows that is given up between two layers, and then comes again with other
+// tokens: the same bits as without.
+inline void expect_no_trace_of_a_step_given_up(Model& model) {
+  std::mt19937 random(7);
+  const auto some_tokens = [&](size_t n) {
+    std::vector<TokenId> tokens(n);
+    for (TokenId& token : tokens)
+      token = static_cast<TokenId>(random() % static_cast<uint32_t>(model.config().vocab));
+    return tokens;
+  };
+  const std::vector<TokenId> before = some_tokens(100);
+  const std::vector<TokenId> after = some_tokens(80);
+  std::vector<float> logits[2];
+  for (const bool gives_up : {false, true}) {
+    ASSERT_TRUE(model.forward(batch_of(before, 0)));
+    if (gives_up) {
+      ForwardBatch unwanted = batch_of(some_tokens(90), 100);
+      int n_asked = 0;
+      unwanted.is_unwanted = [&] { return ++n_asked == 3; };
+      ASSERT_FALSE(model.forward(unwanted));
+      EXPECT_EQ(n_asked, 3);
+    }
+    ForwardBatch wanted = batch_of(after, 100);
+    wanted.is_unwanted = [] { return false; };
+    ASSERT_TRUE(model.forward(wanted));
+    const std::span<const float> last = model.logits(79);
+    logits[gives_up ? 1 : 0].assign(last.begin(), last.end());
+  }
+  EXPECT_EQ(logits[0], logits[1]);
 }
 
 inline double norm(std::span<const float> values) {

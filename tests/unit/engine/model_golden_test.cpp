@@ -109,6 +109,10 @@ TEST(ModelGolden, GivesTheSameBitsOnEveryInstructionSet) {
   }
 }
 
+TEST(ModelGolden, LeavesNoTraceOfAStepThatIsGivenUp) {
+  expect_no_trace_of_a_step_given_up(*cpu_model(HeadFormat::kInt8, ""));
+}
+
 // Per weight, the INT8 head is off by at most half a step: absmax / 254. What the stream did before
 // is the same for both heads.
 TEST(ModelGolden, KeepsTheInt8HeadWithinHalfAStepOfTheF16Head) {

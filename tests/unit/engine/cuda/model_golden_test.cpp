@@ -87,6 +87,15 @@ TEST_P(CudaModelGoldenTest, GivesTheSameBitsForEveryFlatChunk) {
   }
 }
 
+TEST_P(CudaModelGoldenTest, LeavesNoTraceOfALargeStepThatIsGivenUp) {
+  const std::unique_ptr<Model> model = cuda_model(GetParam());
+  expect_no_trace_of_a_step_given_up(*model);
+  // A flat step runs to its end: it may be a recording.
+  ForwardBatch flat = batch_of({1, 2, 3}, 0);
+  flat.is_unwanted = [] { return true; };
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(model->forward(flat));
+}
+
 std::vector<TokenId> greedy(Model& model, const std::vector<TokenId>& prompt, int32_t n) {
   std::vector<TokenId> tokens = prompt;
   model.forward(batch_of(prompt, 0));
