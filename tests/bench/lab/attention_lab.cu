@@ -1,8 +1,8 @@
 // Times flat and prefill attention at the Llama-3-8B shape over cold pages: graphs of one launch a
 // layer, each layer with pages of its own, so that keys and values come from memory. Prints
 // microseconds a layer, the bandwidth of reading keys and values once, and TFLOP/s of the causal
-// triangle. Usage: attention_lab [flat|prefill|chunks]...; variants of the chunk size are made by
-// rewriting the plan.
+// triangle. Usage: attention_lab [flat|prefill|chunks|rows]...; variants of the chunk size, and the
+// narrow kernel for steps of many rows, are made by rewriting the plan.
 #include <cuda_fp16.h>
 
 #include <algorithm>
@@ -51,6 +51,9 @@ struct Case {
   int32_t n_cached;
   int32_t n_new;
   int32_t chunk_tokens = 0;  // 0: as planned
+  // Items of the narrow kernel's 16 queries however many rows there are; one sequence, whose rows
+  // have chunks of one size.
+  bool is_narrow = false;
 };
 
 class Bench {
@@ -87,6 +90,19 @@ class Bench {
     report(c, name, times[times.size() / 2], times[0]);
   }
 
+  // The bits of the output, of the first layer.
+  std::vector<uint16_t> output(const Case& c) {
+    set_up(c);
+    params_.inputs = StepInputs::kAfterWait;
+    CUDA_CHECK(cudaMemset(out_.data(), 0xff, static_cast<size_t>(out_.size_bytes())));
+    CUDA_CHECK(cudaDeviceSynchronize());
+    launch_layer(0, {stream_.get(), false});
+    CUDA_CHECK(cudaStreamSynchronize(stream_.get()));
+    std::vector<uint16_t> bits(static_cast<size_t>(out_.size_bytes() / 2));
+    CUDA_CHECK(cudaMemcpy(bits.data(), out_.data(), bits.size() * 2, cudaMemcpyDeviceToHost));
+    return bits;
+  }
+
  private:
   void set_up(const Case& c) {
     const int32_t n_keys = c.n_cached + c.n_new;
@@ -108,6 +124,7 @@ class Bench {
     plan_bytes_.assign(static_cast<size_t>(attention_plan_bytes(n_rows)), std::byte{0});
     params_.bounds = plan_attention(limits_, positions, sequences, plan_bytes_.data());
     if (c.chunk_tokens > 0) rewrite_chunks(positions, c.chunk_tokens);
+    if (c.is_narrow) rewrite_items(c);
     table_ = upload(table);
     positions_ = upload(positions);
     sequences_ = upload(sequences);
@@ -142,6 +159,22 @@ class Bench {
       most = std::max(most, chunks[row]);
     }
     params_.bounds.max_chunks = next_power_of_two(most);
+  }
+
+  void rewrite_items(const Case& c) {
+    constexpr int32_t kQueries = 16;
+    constexpr int32_t kRowsEach = kQueries / (kHeads.n_heads / kHeads.n_kv_heads);
+    auto* const items = reinterpret_cast<AttentionItem*>(plan_bytes_.data());
+    const int32_t chunk_tokens = items[0].chunk_tokens;
+    const auto n_items = static_cast<int32_t>(ceil_div(c.n_new, kRowsEach));
+    for (int32_t i = 0; i < n_items; ++i) {
+      const int32_t first = i * kRowsEach;
+      const int32_t n_rows = std::min(kRowsEach, c.n_new - first);
+      items[i] = {first,      n_rows,       0, c.n_cached + first + n_rows, c.n_cached + first,
+                  c.n_cached, chunk_tokens, 0};
+    }
+    params_.bounds.block_queries = kQueries;
+    params_.bounds.max_items = next_power_of_two(n_items);
   }
 
   void launch_layer(int layer, const LaunchContext& context) {
@@ -203,6 +236,22 @@ void chunks(Bench& bench) {
   }
 }
 
+// Steps of several rows by the kernel that is planned and by the narrow one.
+void rows(Bench& bench) {
+  for (const int32_t n_cached : {2040, 2048, 7936}) {
+    bench.run({1, n_cached, 1}, {nullptr, true}, StepInputs::kSettled, "one row");
+    for (const int32_t n_new : {8, 16, 32, 64}) {
+      const Case planned = {1, n_cached, n_new};
+      Case narrow = planned;
+      narrow.is_narrow = true;
+      const bool is_same = bench.output(planned) == bench.output(narrow);
+      bench.run(planned, {nullptr, true}, StepInputs::kSettled, "planned");
+      bench.run(narrow, {nullptr, true}, StepInputs::kSettled,
+                is_same ? "narrow, bits same" : "narrow, DIFFERENT");
+    }
+  }
+}
+
 void prefill(Bench& bench) {
   for (const Case& c :
        {Case{1, 0, 65}, Case{1, 0, 512}, Case{1, 0, 2048}, Case{1, 6144, 2048}, Case{1, 0, 8192},
@@ -219,5 +268,6 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "flat") == 0) flat(bench);
     if (std::strcmp(argv[i], "chunks") == 0) chunks(bench);
     if (std::strcmp(argv[i], "prefill") == 0) prefill(bench);
+    if (std::strcmp(argv[i], "rows") == 0) rows(bench);
   }
 }
