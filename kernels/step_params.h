@@ -8,6 +8,7 @@
 
 #include <cstdint>
 
+#include "kernels/common/kv_type.h"
 #include "kernels/quant/cuda_layout.h"
 #include "kernels/quant/int4_layout.h"
 #include "kernels/quant/int8_layout.h"
@@ -39,11 +40,13 @@ struct RowBatch {
 };
 
 // One layer's pages. fp16 bit patterns; always finite (the pool is zeroed once). The order inside a
-// page of keys is the backend's own: CUDA has them as it has values.
+// page of keys is the backend's own: CUDA has them as it has values. Of type kInt8 the pointers are
+// to the bytes of kernels/quant/kv_int8_layout.h.
 struct KvLayerView {
   uint16_t* k_pages = nullptr;  // CPU: [n_pages, n_kv_heads, head_dim, kPageTokens]: tokens
                                 // innermost, 16 scores are 16 lanes
   uint16_t* v_pages = nullptr;  // [n_pages, n_kv_heads, kPageTokens, head_dim]
+  KvType type = KvType::kF16;
 };
 
 struct HeadShape {
@@ -63,7 +66,7 @@ struct EmbedParams {
 };
 
 // q, k, v = W rmsnorm(x); RoPE on q and k (pairs i, i + head_dim/2); k and v are written to their
-// pages as fp16.
+// pages as fp16, or rounded to INT8 there.
 template <class Layout>
 struct QkvRopeAppendParams {
   RowBatch rows;

@@ -58,6 +58,12 @@ const std::array kRows = {
         "Memory of the GPU for weights, workspace and KV pages: a size (11GiB) or a fraction "
         "of what is free (0.9); empty: what the command line says.",
         &Settings::gpu_memory},
+    SettingRow{
+        "kvType",
+        "How a CUDA GPU keeps keys and values: f16, or int8, which takes half the memory and "
+        "rounds them to 8 bits; empty: what the command line says. A change loads the model "
+        "again.",
+        &Settings::kv_type},
     SettingRow{"contextTokens",
                "Longest prompt with its answer that the engine makes room for, in tokens; 0: what "
                "the command line says, else what the model knows, at most 8192.",

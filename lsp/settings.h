@@ -32,6 +32,7 @@ struct Settings {
   int32_t threads = 0;
   std::string device;
   std::string gpu_memory;
+  std::string kv_type;
   int32_t context_tokens = 0;
 };
 

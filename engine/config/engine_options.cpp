@@ -52,6 +52,27 @@ Result<DeviceWish> parse_device(std::string_view text) {
                fmt::format("device: want auto, cpu, cuda or cuda:N, found \"{}\"", text)};
 }
 
+Result<kernels::KvType> parse_kv_type(std::string_view text) {
+  for (const auto type : {kernels::KvType::kF16, kernels::KvType::kInt8})
+    if (text == name_of(type)) return type;
+  return Error{ErrorCode::kInvalidArgument,
+               fmt::format("kv_type: want f16 or int8, found \"{}\"", text)};
+}
+
+const char* name_of(kernels::KvType type) {
+  return type == kernels::KvType::kInt8 ? "int8" : "f16";
+}
+
+Result<kernels::KvType> choose_kv_type(const EngineOptions& options) {
+  ASSIGN_OR_RETURN(const kernels::KvType type, parse_kv_type(options.kv_type));
+  ASSIGN_OR_RETURN(const DeviceWish wish, parse_device(options.device));
+  if (type == kernels::KvType::kInt8 && wish.kind == DeviceWish::Kind::kCpu)
+    return Error{ErrorCode::kInvalidArgument,
+                 "kv_type: int8 keys and values are for a CUDA device, and the device is cpu: "
+                 "want f16"};
+  return type;
+}
+
 Result<MemoryBudget> parse_memory_budget(std::string_view text) {
   if (text.empty()) return MemoryBudget{};
   const Error wrong{ErrorCode::kInvalidArgument,

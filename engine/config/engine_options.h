@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "engine/base/result.h"
+#include "kernels/common/kv_type.h"
 
 namespace incipit::engine {
 
@@ -22,6 +23,7 @@ struct EngineOptions {
   int32_t n_threads = 0;        // 0: one per physical core this process may use
   std::string device = "auto";  // "auto", "cpu", "cuda" or "cuda:N" (see parse_device())
   std::string gpu_memory;       // "11GiB" or "0.9" of what is free; empty: 0.9
+  std::string kv_type = "f16";  // keys and values in pages: "f16", or "int8" (CUDA alone)
   // Budget for KV pages; 0: room for four full contexts, on the CPU at most a quarter of the free
   // memory, on a GPU what gpu_memory leaves (all of that when gpu_memory is given).
   int64_t kv_bytes = 0;
@@ -33,6 +35,10 @@ struct EngineOptions {
   std::string isa;  // "", "scalar", "avx2", "avx512": force an instruction set (tests, benches)
   std::string cache_dir;  // packed weights; empty: $XDG_CACHE_HOME/incipit or ~/.cache/incipit
 };
+
+// "f16" or "int8".
+Result<kernels::KvType> parse_kv_type(std::string_view text);
+const char* name_of(kernels::KvType type);
 
 struct DeviceWish {
   enum class Kind {
@@ -46,6 +52,10 @@ struct DeviceWish {
 
 // "auto", "cpu", "cuda" (the first device) or "cuda:N".
 Result<DeviceWish> parse_device(std::string_view text);
+
+// The options' kv_type: what a CUDA device gets. "int8" with the device "cpu" is an error; where
+// the CPU only stands in for a device, it has fp16.
+Result<kernels::KvType> choose_kv_type(const EngineOptions& options);
 
 // Memory of the device for weights, workspace and KV pages together.
 struct MemoryBudget {

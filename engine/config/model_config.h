@@ -10,6 +10,7 @@
 
 #include "engine/base/ids.h"
 #include "engine/base/result.h"
+#include "kernels/common/kv_type.h"
 
 namespace incipit::engine {
 
@@ -39,9 +40,9 @@ struct ModelConfig {
 
   int32_t qkv_rows() const { return (n_heads + 2 * n_kv_heads) * head_dim; }
   int32_t attention_dim() const { return n_heads * head_dim; }
-  int64_t kv_bytes_per_token() const {
-    return int64_t{2} * n_layers * n_kv_heads * head_dim * 2;
-  }  // fp16
+  int64_t kv_bytes_per_token(kernels::KvType type = kernels::KvType::kF16) const {
+    return int64_t{2} * n_layers * n_kv_heads * kernels::kv_bytes_of_token(type, head_dim);
+  }
 };
 
 // Errors name the file, the key, what is wanted and what was found.

@@ -22,6 +22,7 @@ struct ModelLimits {
   int32_t max_rows = 0;        // of one step
   int32_t max_sequences = 0;   // of one step; so many logit rows too, unless stated
   int32_t max_logit_rows = 0;  // 0: max_sequences
+  kernels::KvType kv_type = kernels::KvType::kF16;  // CPU: nothing else
 };
 
 struct CpuOptions {

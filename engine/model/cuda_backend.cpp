@@ -77,6 +77,7 @@ StepCapacity CudaBackend::rounded_up(const StepCapacity& capacity) {
 
 kernels::cuda::CudaStepLimits CudaBackend::limits_of(const ModelConfig& config,
                                                      const StepCapacity& capacity,
+                                                     kernels::KvType kv_type,
                                                      bool has_mixed_shapes) {
   return {.max_rows = capacity.max_rows,
           .max_logit_rows = capacity.max_logit_rows,
@@ -87,13 +88,14 @@ kernels::cuda::CudaStepLimits CudaBackend::limits_of(const ModelConfig& config,
           .vocab = config.vocab,
           .n_candidates = std::min(kMaxCandidates, config.vocab),
           .heads = {config.n_heads, config.n_kv_heads, config.head_dim},
+          .kv_type = kv_type,
           .has_mixed_shapes = has_mixed_shapes};
 }
 
 CudaBackend::CudaBackend(const CudaDevice& device, const ModelConfig& config,
                          const StepCapacity& capacity, CudaBackendOptions options)
     : options_(std::move(options)),
-      steps_(limits_of(config, capacity, options_.has_mixed_shapes)),
+      steps_(limits_of(config, capacity, options_.kv_type, options_.has_mixed_shapes)),
       done_(kernels::cuda::make_event()),
       layer_marks_{kernels::cuda::make_event(), kernels::cuda::make_event()},
       graphs_(kGraphs),

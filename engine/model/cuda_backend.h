@@ -50,7 +50,8 @@ class GraphCache {
 struct CudaBackendOptions {
   std::chrono::milliseconds step_deadline{0};
   std::function<void(void* stream)> before_step;
-  bool has_mixed_shapes = false;  // CudaStepLimits
+  bool has_mixed_shapes = false;                    // CudaStepLimits
+  kernels::KvType kv_type = kernels::KvType::kF16;  // likewise
 };
 
 class CudaBackend {
@@ -66,7 +67,7 @@ class CudaBackend {
   static StepCapacity rounded_up(const StepCapacity& capacity);
   static kernels::cuda::CudaStepLimits limits_of(const ModelConfig& config,
                                                  const StepCapacity& capacity,
-                                                 bool has_mixed_shapes);
+                                                 kernels::KvType kv_type, bool has_mixed_shapes);
 
   const char* device_name() const { return device_name_.c_str(); }
   int64_t scratch_bytes() const { return steps_.scratch_bytes(); }

@@ -11,6 +11,7 @@
 #include "engine/model/cuda_memory.h"
 #include "kernels/cuda/cublas_library.h"
 #include "kernels/cuda/device_peaks.h"
+#include "kernels/cuda/kv_staging.h"
 #include "kernels/cuda/large_mixed.h"
 
 namespace incipit::engine {
@@ -144,11 +145,15 @@ int64_t cuda_workspace_bytes(const ModelConfig& config, const ModelLimits& limit
       limits.max_logit_rows == 0 ? limits.max_sequences : limits.max_logit_rows;
   capacity.max_sequences = limits.max_sequences;
   capacity.max_pages = pages_for(limits.context_tokens);
-  const auto steps = CudaBackend::limits_of(config, CudaBackend::rounded_up(capacity), false);
+  const auto steps =
+      CudaBackend::limits_of(config, CudaBackend::rounded_up(capacity), limits.kv_type, false);
   const int64_t a_row = 2 * (3 * int64_t{config.hidden} + config.ffn + config.qkv_rows());
   const kernels::cuda::AttentionLimits attention = {steps.heads, steps.max_rows,
                                                     steps.max_sequences, limits.context_tokens};
-  return Activations<CudaBackend>::bytes_of(config, capacity) + steps.max_rows * a_row +
+  const int64_t staging = limits.kv_type == kernels::KvType::kInt8
+                              ? kernels::cuda::KvStaging::bytes_of(steps.heads, steps.max_pages)
+                              : 0;
+  return Activations<CudaBackend>::bytes_of(config, capacity) + steps.max_rows * a_row + staging +
          kernels::cuda::attention_scratch_bytes(attention) +
          int64_t{limits.context_tokens} * config.head_dim * int64_t{sizeof(float)} +
          (steps.max_rows > kernels::cuda::kFlatRows ? kLargeStepBytes : 0);

@@ -49,8 +49,9 @@ struct CudaMemoryPlan {
   int64_t weights = 0;
   int64_t workspace = 0;
   int64_t page_bytes = 0;
-  int64_t context_pages = 0;  // of one whole context
-  int64_t reserve = 0;        // what the driver takes for recorded steps and kernels
+  kernels::KvType kv_type = kernels::KvType::kF16;  // of pages
+  int64_t context_pages = 0;                        // of one whole context
+  int64_t reserve = 0;  // what the driver takes for recorded steps and kernels
   int64_t fixed() const { return weights + workspace + reserve; }
   int64_t least() const { return fixed() + context_pages * page_bytes; }
 };

@@ -35,7 +35,8 @@ CudaMemoryPlan plan_cuda_memory(const ModelConfig& config, int64_t weight_bytes,
   CudaMemoryPlan plan;
   plan.weights = weight_bytes;
   plan.workspace = cuda_workspace_bytes(config, limits);
-  plan.page_bytes = config.kv_bytes_per_token() * kPageTokens;
+  plan.page_bytes = config.kv_bytes_per_token(limits.kv_type) * kPageTokens;
+  plan.kv_type = limits.kv_type;
   plan.context_pages = pages_for(limits.context_tokens);
   plan.reserve = kReserveBytes;
   return plan;
@@ -43,9 +44,10 @@ CudaMemoryPlan plan_cuda_memory(const ModelConfig& config, int64_t weight_bytes,
 
 std::string describe(const CudaMemoryPlan& plan) {
   return fmt::format(
-      "weights {} + workspace {} + KV pages of one context of {} tokens {} + reserve {} = {}",
-      in_gb(plan.weights), in_gb(plan.workspace), plan.context_pages * kPageTokens,
-      in_gb(plan.context_pages * plan.page_bytes), in_gb(plan.reserve), in_gb(plan.least()));
+      "weights {} + workspace {} + {} KV pages of one context of {} tokens {} + reserve {} = {}",
+      in_gb(plan.weights), in_gb(plan.workspace), name_of(plan.kv_type),
+      plan.context_pages * kPageTokens, in_gb(plan.context_pages * plan.page_bytes),
+      in_gb(plan.reserve), in_gb(plan.least()));
 }
 
 Result<int32_t> cuda_pages_for(const CudaMemoryPlan& plan, const MemoryBudget& memory,
@@ -57,10 +59,13 @@ Result<int32_t> cuda_pages_for(const CudaMemoryPlan& plan, const MemoryBudget& m
   if (left < std::max<int64_t>(wanted_pages, 1) * plan.page_bytes)
     return Error{ErrorCode::kOutOfMemory,
                  fmt::format("cuda:{} ({}): not enough memory: {}; {}. Choose a shorter context "
-                             "(--context, incipit.contextTokens), give it more (--gpu-memory, "
+                             "(--context, incipit.contextTokens), {}give it more (--gpu-memory, "
                              "incipit.gpuMemory), close other programs that use the GPU, or run on "
                              "the CPU (--device cpu)",
-                             device.index, device.name, describe(plan), describe(memory, device))};
+                             device.index, device.name, describe(plan), describe(memory, device),
+                             plan.kv_type == kernels::KvType::kInt8
+                                 ? ""
+                                 : "smaller KV pages (--kv-type int8, incipit.kvType), ")};
   int64_t n_pages = left / plan.page_bytes;
   if (kv_bytes > 0) {
     n_pages = std::min(n_pages, kv_bytes / plan.page_bytes);

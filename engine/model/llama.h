@@ -31,11 +31,11 @@ class LlamaModel final : public Model {
   using Layout = typename B::WeightLayout;
   using Buffer = typename B::Buffer;
 
-  // context_tokens: positions that may be asked for.
+  // context_tokens: positions that may be asked for. kv_type: one that the backend's steps know.
   static Result<std::unique_ptr<Model>> create(std::unique_ptr<B> backend, Weights<Layout> weights,
                                                const ChoosePages& choose_pages,
-                                               int32_t context_tokens,
-                                               const StepCapacity& capacity) {
+                                               int32_t context_tokens, const StepCapacity& capacity,
+                                               kernels::KvType kv_type = kernels::KvType::kF16) {
     const ModelConfig& config = weights.config;
     ASSIGN_OR_RETURN(auto activations, Activations<B>::create(config, capacity));
     const RopeTables tables = make_rope_tables(config, context_tokens);
@@ -44,7 +44,7 @@ class LlamaModel final : public Model {
     backend->upload(rope.data(), tables.cos.data(), table_bytes);
     backend->upload(rope.data() + table_bytes, tables.sin.data(), table_bytes);
     ASSIGN_OR_RETURN(const int32_t n_pages, choose_pages());
-    ASSIGN_OR_RETURN(auto kv, KvPool<Buffer>::create(config, n_pages));
+    ASSIGN_OR_RETURN(auto kv, KvPool<Buffer>::create(config, kv_type, n_pages));
     return std::unique_ptr<Model>(new LlamaModel(std::move(backend), std::move(weights),
                                                  std::move(kv), std::move(activations),
                                                  std::move(rope), context_tokens, capacity));
@@ -88,11 +88,8 @@ class LlamaModel final : public Model {
     // The whole page: the slots behind the first n_tokens are written before they are read, and a
     // page is one contiguous run while its first slots are not. Layers, and in them keys and
     // values, are one half of a layer apart.
-    const kernels::KvLayerView kv = kv_.layer(0);
-    const int64_t page_bytes = kv_.page_values() * static_cast<int64_t>(sizeof(uint16_t));
-    backend_->copy(kv.k_pages + index_of(to) * kv_.page_values(),
-                   kv.k_pages + index_of(from) * kv_.page_values(), page_bytes,
-                   kv_.n_pages() * page_bytes, 2 * config().n_layers);
+    backend_->copy(kv_.first_keys(to), kv_.first_keys(from), kv_.page_bytes(),
+                   kv_.half_layer_bytes(), 2 * config().n_layers);
   }
 
  private:

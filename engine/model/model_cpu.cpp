@@ -30,6 +30,9 @@ Result<std::unique_ptr<Model>> create_cpu_model(Weights<kernels::CpuTile> weight
                                                 const ModelLimits& limits,
                                                 const CpuOptions& options) {
   ASSIGN_OR_RETURN(const kernels::Isa isa, choose_isa(options.isa));
+  if (limits.kv_type != kernels::KvType::kF16)
+    return Error{ErrorCode::kUnsupported,
+                 "kv_type: the CPU keeps keys and values in fp16; int8 needs a CUDA device"};
   const StepCapacity capacity = {
       .max_rows = limits.max_rows,
       .max_logit_rows = limits.max_logit_rows == 0 ? limits.max_sequences : limits.max_logit_rows,

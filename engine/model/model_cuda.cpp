@@ -166,9 +166,10 @@ Result<std::unique_ptr<Model>> build(const Weights<kernels::CpuTile>& weights,
   Weights<kernels::CudaTile> uploaded = upload_weights(weights, options.n_threads);
   const double upload_s = time.take();
   const StepCapacity capacity = capacity_of(limits);
-  auto backend = std::make_unique<CudaBackend>(
-      device, weights.config, capacity,
-      CudaBackendOptions{options.step_deadline, options.before_step, has_mixed_shapes(uploaded)});
+  auto backend =
+      std::make_unique<CudaBackend>(device, weights.config, capacity,
+                                    CudaBackendOptions{options.step_deadline, options.before_step,
+                                                       has_mixed_shapes(uploaded), limits.kv_type});
   CudaBackend& running = *backend;
   if (running.lacks_cublas()) {
     const CublasProbe cublas = probe_cublas(device.index);
@@ -184,9 +185,9 @@ Result<std::unique_ptr<Model>> build(const Weights<kernels::CpuTile>& weights,
         std::max<int64_t>(0, device.free_bytes - static_cast<int64_t>(free) - plan.weights);
     return pages_of(plan);
   };
-  ASSIGN_OR_RETURN(auto llama,
-                   LlamaModel<CudaBackend>::create(std::move(backend), std::move(uploaded),
-                                                   choose_pages, limits.context_tokens, capacity));
+  ASSIGN_OR_RETURN(auto llama, LlamaModel<CudaBackend>::create(
+                                   std::move(backend), std::move(uploaded), choose_pages,
+                                   limits.context_tokens, capacity, limits.kv_type));
   const double memory_s = time.take();
   auto model = std::make_unique<CudaModel>(std::move(llama), device.index);
   warm_up(*model, limits);

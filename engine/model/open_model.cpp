@@ -23,6 +23,7 @@ struct Order {
   int32_t context_tokens = 0;
   int32_t cuda_index = 0;
   MemoryBudget memory;
+  kernels::KvType kv_type = kernels::KvType::kF16;  // on CUDA; the CPU has fp16
 };
 
 SchedulerOptions plan_for(const Order& order, const DeviceDefaults& defaults) {
@@ -56,7 +57,9 @@ Result<PlannedModel> open_cpu(const Order& order) {
 Result<PlannedModel> open_cuda(const Order& order) {
   PlannedModel planned;
   planned.scheduling = plan_for(order, kCudaDefaults);
-  ASSIGN_OR_RETURN(planned.model, create_cuda_model(order.weights, limits_of(planned.scheduling),
+  ModelLimits limits = limits_of(planned.scheduling);
+  limits.kv_type = order.kv_type;
+  ASSIGN_OR_RETURN(planned.model, create_cuda_model(order.weights, limits,
                                                     {.device = order.cuda_index,
                                                      .memory = order.memory,
                                                      .kv_bytes = order.options.kv_bytes,
@@ -94,8 +97,9 @@ Result<OpenedModel> open_model(const Weights<kernels::CpuTile>& weights,
                                const EngineOptions& options, int32_t context_tokens) {
   ASSIGN_OR_RETURN(const DeviceWish wish, parse_device(options.device));
   auto order =
-      std::make_shared<Order>(Order{weights, options, context_tokens, wish.cuda_index, {}});
+      std::make_shared<Order>(Order{weights, options, context_tokens, wish.cuda_index, {}, {}});
   ASSIGN_OR_RETURN(order->memory, parse_memory_budget(options.gpu_memory));
+  ASSIGN_OR_RETURN(order->kv_type, choose_kv_type(options));
   OpenedModel opened;
   if (wish.kind != DeviceWish::Kind::kCpu) {
     Result<PlannedModel> planned = open_cuda(*order);
@@ -106,6 +110,8 @@ Result<OpenedModel> open_model(const Weights<kernels::CpuTile>& weights,
     }
     if (wish.kind == DeviceWish::Kind::kCuda) return planned.error();
     opened.note = planned.error().message;
+    if (order->kv_type == kernels::KvType::kInt8)
+      opened.note += "; on the CPU keys and values are f16";
     log::info("engine: on the CPU: {}", opened.note);
   }
   ASSIGN_OR_RETURN(opened.planned, open_cpu(*order));

@@ -17,7 +17,7 @@ struct OpenedModel {
   ModelSupply supply;  // the same device once more, then the CPU
 };
 
-// Everything is checked but the options' device and gpu_memory.
+// Everything is checked but the options' device, gpu_memory and kv_type.
 Result<OpenedModel> open_model(const Weights<kernels::CpuTile>& weights,
                                const EngineOptions& options, int32_t context_tokens);
 

@@ -90,7 +90,8 @@ Result<BenchModel> open_on_cpu(const EngineBenchOptions& options,
 
 Result<BenchModel> open_on_cuda(const EngineBenchOptions& options,
                                 const Weights<kernels::CpuTile>& weights, int32_t n_threads,
-                                int32_t context_tokens, int32_t n_pages, int32_t index) {
+                                int32_t context_tokens, int32_t n_pages, int32_t index,
+                                kernels::KvType kv_type) {
   ASSIGN_OR_RETURN(const MemoryBudget memory, parse_memory_budget(options.engine.gpu_memory));
   ASSIGN_OR_RETURN(const CudaPeaks peaks, measure_cuda_peaks(index));
   MachineFigures figures;
@@ -98,13 +99,15 @@ Result<BenchModel> open_on_cuda(const EngineBenchOptions& options,
   figures.copy_bytes_per_s = peaks.copy_bytes_per_s;
   figures.tensor_flops_per_s = peaks.tensor_flops_per_s;
   BenchModel opened;
+  opened.kv_type = kv_type;
   opened.planned.scheduling = bench_scheduling(options, kCudaDefaults, context_tokens);
-  ASSIGN_OR_RETURN(opened.planned.model,
-                   create_cuda_model(weights, bench_limits(opened.planned.scheduling, n_pages),
-                                     {.device = index,
-                                      .memory = memory,
-                                      .kv_bytes = options.engine.kv_bytes,
-                                      .n_threads = n_threads}));
+  ModelLimits limits = bench_limits(opened.planned.scheduling, n_pages);
+  limits.kv_type = kv_type;
+  ASSIGN_OR_RETURN(opened.planned.model, create_cuda_model(weights, limits,
+                                                           {.device = index,
+                                                            .memory = memory,
+                                                            .kv_bytes = options.engine.kv_bytes,
+                                                            .n_threads = n_threads}));
   opened.measure = [figures] { return figures; };
   return opened;
 }
@@ -134,9 +137,10 @@ Result<BenchModel> open_bench_model(const EngineBenchOptions& options,
                                     const Weights<kernels::CpuTile>& weights, int32_t n_threads,
                                     int32_t context_tokens, int32_t n_pages) {
   ASSIGN_OR_RETURN(const DeviceWish wish, parse_device(options.engine.device));
+  ASSIGN_OR_RETURN(const kernels::KvType kv_type, choose_kv_type(options.engine));
   if (wish.kind != DeviceWish::Kind::kCpu) {
-    Result<BenchModel> opened =
-        open_on_cuda(options, weights, n_threads, context_tokens, n_pages, wish.cuda_index);
+    Result<BenchModel> opened = open_on_cuda(options, weights, n_threads, context_tokens, n_pages,
+                                             wish.cuda_index, kv_type);
     if (opened || wish.kind == DeviceWish::Kind::kCuda) return opened;
     log::info("bench: on the CPU: {}", opened.error().message);
   }

@@ -27,6 +27,7 @@ struct BenchModel {
   PlannedModel planned;
   MeasureMachine measure;
   std::string isa;  // empty on a GPU
+  kernels::KvType kv_type = kernels::KvType::kF16;
 };
 
 // n_pages 0: as many as the budget of the options holds. On a GPU its peaks are measured first, as

@@ -97,7 +97,8 @@ void diagnose_cuda_memory(int64_t weight_bytes, const ModelConfig& config,
   const CudaProbe probe = probe_cuda();
   const CudaDevice* device = wanted_device(probe, options);
   const Result<MemoryBudget> memory = parse_memory_budget(options.gpu_memory);
-  if (device == nullptr || !memory) return;
+  const Result<kernels::KvType> kv_type = choose_kv_type(options);
+  if (device == nullptr || !memory || !kv_type) return;
   // The embedding stays in the memory of the host.
   const int64_t device_weights = weight_bytes - int64_t{config.vocab} * config.hidden * 2;
   std::vector<int32_t> contexts;
@@ -110,7 +111,8 @@ void diagnose_cuda_memory(int64_t weight_bytes, const ModelConfig& config,
         options.prefill_chunk > 0 ? options.prefill_chunk : kCudaDefaults.prefill_chunk;
     const ModelLimits limits = {.context_tokens = context,
                                 .max_rows = options.max_batch + chunk,
-                                .max_sequences = options.max_batch};
+                                .max_sequences = options.max_batch,
+                                .kv_type = *kv_type};
     const CudaMemoryPlan plan = plan_cuda_memory(config, device_weights, limits);
     const Result<int32_t> pages = cuda_pages_for(plan, *memory, options.kv_bytes, *device);
     if (pages) {

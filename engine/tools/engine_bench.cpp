@@ -321,7 +321,6 @@ Result<EngineBenchReport> run_engine_bench(const EngineBenchOptions& options,
   report.n_threads = n_threads;
   report.weight_bytes = loaded.weights.bytes;
   report.step_weight_bytes = step_weight_bytes(loaded.weights);
-  report.kv_bytes_per_token = config.kv_bytes_per_token();
 
   ASSIGN_OR_RETURN(const Lengths lengths, choose_lengths(options, config));
   say(0.25, "measuring the machine");
@@ -329,6 +328,7 @@ Result<EngineBenchReport> run_engine_bench(const EngineBenchOptions& options,
                                                        lengths.context_tokens, lengths.n_pages));
   report.device = opened.planned.model->device_name();
   report.isa = opened.isa;
+  report.kv_bytes_per_token = config.kv_bytes_per_token(opened.kv_type);
   BenchDriver driver(std::move(opened.planned.model), opened.planned.scheduling);
   Bench bench(options, config, lengths.n_cached, driver, opened.measure, report);
   TRY(bench.run(say, cancel));

@@ -12,8 +12,9 @@ namespace incipit::engine {
 
 class Floors {
  public:
-  Floors(const ModelConfig& config, double read_bytes_per_s, double flops_per_s)
-      : config_(config), read_(read_bytes_per_s), flops_(flops_per_s) {}
+  Floors(const ModelConfig& config, double read_bytes_per_s, double flops_per_s,
+         kernels::KvType kv_type = kernels::KvType::kF16)
+      : config_(config), read_(read_bytes_per_s), flops_(flops_per_s), kv_type_(kv_type) {}
 
   bool known() const { return read_ > 0 && flops_ > 0; }
 
@@ -25,7 +26,7 @@ class Floors {
     return kBytesPerWeight * projection_macs() + head + norms;
   }
   double kv_bytes(double n_tokens) const {
-    return static_cast<double>(config_.kv_bytes_per_token()) * n_tokens;
+    return static_cast<double>(config_.kv_bytes_per_token(kv_type_)) * n_tokens;
   }
 
   // Seconds of a step whose sequences have so many tokens together: a step of few rows.
@@ -51,6 +52,7 @@ class Floors {
   ModelConfig config_;
   double read_;
   double flops_;
+  kernels::KvType kv_type_;
 };
 
 }  // namespace incipit::engine

@@ -66,6 +66,7 @@ struct Device {
   bool is_cuda = false;
   int32_t index = 0;
   MemoryBudget memory;
+  kernels::KvType kv_type = kernels::KvType::kF16;
 };
 
 Result<Device> choose_device(const EngineOptions& options) {
@@ -74,6 +75,7 @@ Result<Device> choose_device(const EngineOptions& options) {
   device.is_cuda = wish.kind != DeviceWish::Kind::kCpu;
   device.index = wish.cuda_index;
   ASSIGN_OR_RETURN(device.memory, parse_memory_budget(options.gpu_memory));
+  ASSIGN_OR_RETURN(device.kv_type, choose_kv_type(options));
   return device;
 }
 
@@ -88,6 +90,7 @@ class Suite {
         say_(say),
         cancel_(cancel),
         scale_{options.shrink},
+        kv_type_(device.kv_type),
         floors_(config, 0, 0) {}
 
   Result<H100Report> run() {
@@ -99,16 +102,8 @@ class Suite {
     TRY(measure_peaks());
     TRY(stage(0.25, "steps of several rows"));
     measure_steps(*model);
-    BenchDriver driver(std::move(model), scheduling_);
-    LoopFigures loop(driver);
-    TRY(stage(0.3, "decoding"));
-    TRY(measure_decode(loop));
-    TRY(stage(0.5, "cached first tokens"));
-    TRY(measure_cached(loop));
-    TRY(stage(0.6, "cold prompts"));
-    TRY(measure_cold(loop));
-    TRY(stage(0.7, "prompts and outputs"));
-    TRY(measure_outputs(loop));
+    TRY(measure_requests(std::move(model)));
+    TRY(measure_int8());
     say_(1, "done");
     sort_rows();
     return std::move(report_);
@@ -139,9 +134,25 @@ class Suite {
   // Of the model. Room for the figures that are not shrunk: a step of 64 rows.
   int32_t context() const { return std::max(512, scale_.tokens(kContext)); }
 
+  // The first model is gone when it returns.
+  Result<void> measure_requests(std::unique_ptr<Model> model) {
+    BenchDriver driver(std::move(model), scheduling_);
+    LoopFigures loop(driver);
+    TRY(stage(0.3, "decoding"));
+    TRY(measure_decode(loop));
+    TRY(stage(0.5, "cached first tokens"));
+    TRY(measure_cached(loop));
+    TRY(stage(0.6, "cold prompts"));
+    TRY(measure_cold(loop));
+    TRY(stage(0.7, "prompts and outputs"));
+    return measure_outputs(loop);
+  }
+
   Result<std::unique_ptr<Model>> start();
   Result<std::unique_ptr<Model>> create(const Weights<kernels::CpuTile>& weights);
   Result<void> measure_peaks();
+  void add_memory(int64_t bytes_in_use);
+  Result<void> measure_int8();
   void measure_steps(Model& model);
   Result<void> measure_decode(LoopFigures& loop);
   Result<void> measure_cached(LoopFigures& loop);
@@ -154,7 +165,9 @@ class Suite {
   const BenchProgress& say_;
   const CancelToken& cancel_;
   SuiteScale scale_;
+  kernels::KvType kv_type_;  // of the model that is being measured
   Floors floors_;
+  std::optional<SyntheticFile> file_;
   SchedulerOptions scheduling_;
   std::unique_ptr<StepGate> gate_;  // of the model's steps, while it is used
   double device_step_s_ = 0;        // of decoding at a short context
@@ -179,7 +192,8 @@ Result<std::unique_ptr<Model>> Suite::create(const Weights<kernels::CpuTile>& we
   const ModelLimits limits = {.n_pages = pages_for(n_tokens),
                               .context_tokens = n_tokens,
                               .max_rows = kSequences + scheduling_.prefill_chunk,
-                              .max_sequences = kSequences};
+                              .max_sequences = kSequences,
+                              .kv_type = kv_type_};
   if (!device_.is_cuda) return create_cpu_model(weights, limits, {engine.n_threads, engine.isa});
   const CudaOptions cuda = {.device = device_.index,
                             .memory = device_.memory,
@@ -195,11 +209,12 @@ Result<std::unique_ptr<Model>> Suite::start() {
   const std::filesystem::path directory = options_.work_dir.empty()
                                               ? std::filesystem::temp_directory_path()
                                               : std::filesystem::path(options_.work_dir);
-  ASSIGN_OR_RETURN(const SyntheticFile file,
+  ASSIGN_OR_RETURN(SyntheticFile file,
                    SyntheticFile::write(config_, directory, options_.engine.n_threads));
+  file_.emplace(std::move(file));
   TRY(stage(0.15, "from the packed file to a model that is ready"));
   const Clock::time_point begin = Clock::now();
-  ASSIGN_OR_RETURN(const auto weights, file.map());
+  ASSIGN_OR_RETURN(const auto weights, file_->map());
   ASSIGN_OR_RETURN(auto model, create(weights));
   ready_s_ = std::chrono::duration<double>(Clock::now() - begin).count();
   if (device_.is_cuda) bytes_in_use_ = cuda_bytes_in_use(device_.index);
@@ -212,17 +227,44 @@ Result<void> Suite::measure_peaks() {
     report_.read_bytes_per_s = peaks.read_bytes_per_s;
     report_.copy_bytes_per_s = peaks.copy_bytes_per_s;
     report_.tensor_flops_per_s = peaks.tensor_flops_per_s;
-    floors_ = Floors(config_, peaks.read_bytes_per_s, peaks.tensor_flops_per_s);
-    const double least = floors_.weight_bytes() + floors_.kv_bytes(context());
-    H100Row memory =
-        time(fmt::format("device memory, {} tokens of context", tokens_text(context())),
-             static_cast<double>(bytes_in_use_) / 1e9, "GB", {kNone, 7.0, 6.8});
-    memory.note = "all of the device's memory in use; floor: weights and fp16 keys and values";
-    add(kStart, std::move(memory), least / 1e9);
+    floors_ = Floors(config_, peaks.read_bytes_per_s, peaks.tensor_flops_per_s, kv_type_);
+    add_memory(bytes_in_use_);
   }
   H100Row ready = time("packed file to ready", ready_s_, "s", {kNone, 1.5, 0.8});
   ready.note = "page cache warm; the driver's start and recorded steps are in it";
   add(kStart, std::move(ready), std::nullopt);
+  return {};
+}
+
+void Suite::add_memory(int64_t bytes_in_use) {
+  const bool is_int8 = kv_type_ == kernels::KvType::kInt8;
+  const double least = floors_.weight_bytes() + floors_.kv_bytes(context());
+  const Target target = is_int8 ? Target{kNone, 6.0, 5.8} : Target{kNone, 7.0, 6.8};
+  H100Row memory = time(fmt::format("device memory, {} tokens{}", tokens_text(context()),
+                                    is_int8 ? ", INT8 KV" : " of context"),
+                        static_cast<double>(bytes_in_use) / 1e9, "GB", target);
+  memory.note = fmt::format("all of the device's memory in use; floor: weights, {} keys and values",
+                            is_int8 ? "INT8" : "fp16");
+  add(kStart, std::move(memory), least / 1e9);
+}
+
+// A second model with INT8 keys and values, when the first one is gone: of all device memory that
+// is in use then, some is the driver's from before.
+Result<void> Suite::measure_int8() {
+  if (!device_.is_cuda || kv_type_ == kernels::KvType::kInt8) return {};
+  TRY(stage(0.9, "INT8 keys and values"));
+  kv_type_ = kernels::KvType::kInt8;
+  floors_ = Floors(config_, report_.read_bytes_per_s, report_.tensor_flops_per_s, kv_type_);
+  ASSIGN_OR_RETURN(const auto weights, file_->map());
+  ASSIGN_OR_RETURN(auto model, create(weights));
+  add_memory(cuda_bytes_in_use(device_.index));
+  BenchDriver driver(std::move(model), scheduling_);
+  LoopFigures loop(driver);
+  const int32_t prompt = scale_.tokens(16240);
+  const int32_t output = scale_.tokens(128);
+  ASSIGN_OR_RETURN(const double step, loop.decode(prompt, output, scale_.runs(7)));
+  add(kDecode, rate("decode, context 16,384, INT8 KV", step, 1, {}),
+      1 / floors_.step_s(prompt + output / 2.0));
   return {};
 }
 

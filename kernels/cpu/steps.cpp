@@ -96,6 +96,7 @@ void CpuSteps::qkv_rope_append(const QkvRopeAppendParams<CpuTile>& params) {
   CHECK_LE(rows.n_rows, limits_.max_rows);
   CHECK_LE(params.hidden, limits_.hidden);
   CHECK_EQ(width, qkv_rows(limits_.heads));
+  CHECK(params.kv.type == KvType::kF16);
   CHECK_EQ(params.w_qkv.shape.rows, width);
   CHECK_EQ(params.w_qkv.shape.cols, params.hidden);
 
@@ -142,6 +143,7 @@ void CpuSteps::qkv_rope_append(const QkvRopeAppendParams<CpuTile>& params) {
 
 void CpuSteps::attention(const AttentionParams& params) {
   CHECK_LE(params.rows.n_rows, limits_.max_rows);
+  CHECK(params.kv.type == KvType::kF16);
   attention_.run(params, pool_);
 }
 

@@ -1,5 +1,6 @@
 // Causal attention over paged keys and values. Pages of the CUDA backend: k and v are both
-// [n_pages, n_kv_heads, kPageTokens, head_dim] fp16. Launches only; a plain C++ header.
+// [n_pages, n_kv_heads, kPageTokens, head_dim] fp16, or what kernels/quant/kv_int8_layout.h says.
+// Launches only; a plain C++ header.
 //
 // Flat attention (steps of up to kFlatRows rows, any mix of sequences): the result of a row depends
 // on its position, its query and its sequence's pages alone, to the bit: keys are cut into chunks
@@ -42,8 +43,9 @@ struct AttentionScratch {
 };
 int64_t attention_scratch_bytes(const AttentionLimits& limits);
 
-// Raises the shared-memory limits of the kernels; once a device, before the first launch.
-void prepare_attention();
+// Raises the shared-memory limits of the kernels for pages of that type; once a device, before the
+// first launch.
+void prepare_attention(KvType type = KvType::kF16);
 
 void flat_attention(const CudaAttentionParams& params, const AttentionLimits& limits,
                     const AttentionScratch& scratch, const LaunchContext& context);

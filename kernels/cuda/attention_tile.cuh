@@ -39,8 +39,8 @@ __device__ __forceinline__ float exp2_fast(float x) {
   return y;
 }
 
-// A lane's two rows, g and g + 8. The maximum is of the raw dot products; the sum is the lane's
-// part, of columns 2 c and 2 c + 1.
+// A lane's two rows, g and g + 8. The maximum is of the raw dot products (INT8 pages: of what
+// attention_int8.cuh says); the sum is the lane's part, of columns 2 c and 2 c + 1.
 struct SoftmaxState {
   float largest[2] = {-INFINITY, -INFINITY};
   float sum[2] = {0, 0};

@@ -1,63 +1,20 @@
 // Row operations of a step. A thread has 8 consecutive values of a row: 16 bytes of fp16, two
 // times 16 of float. No kernel uses dynamic shared memory.
-//   embed_rows, prepare_rows, silu_mul, rope_append, gather_rows: grid over all values, 256 threads
+//   embed_rows, prepare_rows, silu_mul, gather_rows: grid over all values, 256 threads
 //   norm_rows: a block of 256 threads a row; the second reading of the row comes out of L1
 // Every kernel waits for its predecessors first (kernels/cuda/pdl.cuh): there are no weights worth
 // fetching ahead.
-#include <cuda_fp16.h>
-
 #include "kernels/common/check.h"
 #include "kernels/common/math.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/pdl.cuh"
+#include "kernels/cuda/row_values.cuh"
 
 namespace incipit::kernels::cuda {
 
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kVector = 8;
-constexpr float kLargestHalf = 65504.0f;
-
-// fminf and fmaxf return the number when the other is NaN: the result is always finite.
-__device__ __forceinline__ float limited(float value) {
-  return fmaxf(fminf(value, kLargestHalf), -kLargestHalf);
-}
-
-__device__ __forceinline__ void load_floats(const float* from, float (&to)[kVector]) {
-  const float4 low = reinterpret_cast<const float4*>(from)[0];
-  const float4 high = reinterpret_cast<const float4*>(from)[1];
-  to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
-  to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
-}
-
-__device__ __forceinline__ void store_floats(const float (&from)[kVector], float* to) {
-  reinterpret_cast<float4*>(to)[0] = make_float4(from[0], from[1], from[2], from[3]);
-  reinterpret_cast<float4*>(to)[1] = make_float4(from[4], from[5], from[6], from[7]);
-}
-
-__device__ __forceinline__ void load_halves(const uint16_t* from, float (&to)[kVector]) {
-  const uint4 words = *reinterpret_cast<const uint4*>(from);
-  const uint32_t pairs[4] = {words.x, words.y, words.z, words.w};
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    half2 pair;
-    memcpy(&pair, &pairs[i], sizeof(pair));
-    const float2 values = __half22float2(pair);
-    to[2 * i] = values.x;
-    to[2 * i + 1] = values.y;
-  }
-}
-
-__device__ __forceinline__ void store_halves(const float (&from)[kVector], uint16_t* to) {
-  uint32_t pairs[4];
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const half2 pair = __floats2half2_rn(limited(from[2 * i]), limited(from[2 * i + 1]));
-    memcpy(&pairs[i], &pair, sizeof(pair));
-  }
-  *reinterpret_cast<uint4*>(to) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
-}
 
 // x * w in fp16 and the sum of 16 squares, which two neighbouring lanes make together. All lanes
 // of a warp come here; those without values pass is_active = false.
@@ -144,63 +101,6 @@ __global__ void __launch_bounds__(kThreads) norm_rows_kernel(NormRowsParams para
   }
 }
 
-// Where the token of `row` stands in the pages of kv head `head`.
-__device__ __forceinline__ int64_t slot_of(const RowBatch& rows, const HeadShape& heads,
-                                           int32_t row, int32_t position, int32_t head) {
-  const int64_t page =
-      rows.page_tables[int64_t{rows.sequence_of_row[row]} * rows.page_table_stride +
-                       position / kPageTokens];
-  return ((page * heads.n_kv_heads + head) * kPageTokens + position % kPageTokens) * heads.head_dim;
-}
-
-// A thread has values d .. d + 7 of a head and those half a head further: what RoPE turns together.
-__global__ void __launch_bounds__(kThreads) rope_append_kernel(RopeAppendParams params) {
-  pdl_wait();
-  pdl_launch_next();
-  const HeadShape& heads = params.heads;
-  const int32_t half = heads.head_dim / 2;
-  const int32_t n_parts = half / kVector;
-  const int32_t n_heads = heads.n_heads + 2 * heads.n_kv_heads;
-  const int32_t item = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
-  if (item >= n_heads * n_parts) return;
-  const auto row = static_cast<int32_t>(blockIdx.y);
-  const int32_t head = item / n_parts;
-  const int32_t d = item % n_parts * kVector;
-  const int32_t position = params.rows.positions[row];
-  const bool is_q = head < heads.n_heads;
-  if (position < 0 && !is_q) return;
-
-  float a[kVector], b[kVector];
-  const uint16_t* const from = params.qkv + (int64_t{row} * n_heads + head) * heads.head_dim + d;
-  load_halves(from, a);
-  load_halves(from + half, b);
-  if (head < heads.n_heads + heads.n_kv_heads) {
-    float c[kVector], s[kVector];
-    const int64_t angle = int64_t{position < 0 ? 0 : position} * half + d;
-    load_floats(params.rope_cos + angle, c);
-    load_floats(params.rope_sin + angle, s);
-#pragma unroll
-    for (int i = 0; i < kVector; ++i) {
-      // A product beyond fp16 is an infinity here; limited, the turn has no NaN.
-      const float low = limited(a[i]);
-      const float high = limited(b[i]);
-      a[i] = low * c[i] - high * s[i];
-      b[i] = high * c[i] + low * s[i];
-    }
-  }
-  uint16_t* to = nullptr;
-  if (is_q) {
-    to = params.q + (int64_t{row} * heads.n_heads + head) * heads.head_dim;
-  } else if (head < heads.n_heads + heads.n_kv_heads) {
-    to = params.kv.k_pages + slot_of(params.rows, heads, row, position, head - heads.n_heads);
-  } else {
-    to = params.kv.v_pages +
-         slot_of(params.rows, heads, row, position, head - heads.n_heads - heads.n_kv_heads);
-  }
-  store_halves(a, to + d);
-  store_halves(b, to + d + half);
-}
-
 __global__ void __launch_bounds__(kThreads) silu_mul_kernel(SiluMulParams params) {
   pdl_wait();
   pdl_launch_next();
@@ -261,16 +161,6 @@ void norm_rows(const NormRowsParams& params, const LaunchContext& context) {
   CHECK_EQ(params.hidden % kVector, 0);
   if (params.n_rows == 0) return;
   launch(context, norm_rows_kernel, static_cast<unsigned>(params.n_rows), kThreads, 0, params);
-}
-
-void rope_append(const RopeAppendParams& params, const LaunchContext& context) {
-  const HeadShape& heads = params.heads;
-  CHECK_EQ(heads.head_dim % (2 * kVector), 0);
-  if (params.rows.n_rows == 0) return;
-  const int64_t n_items =
-      int64_t{heads.n_heads + 2 * heads.n_kv_heads} * heads.head_dim / (2 * kVector);
-  const dim3 grid(blocks_for(n_items), static_cast<unsigned>(params.rows.n_rows));
-  launch(context, rope_append_kernel, grid, kThreads, 0, params);
 }
 
 void silu_mul(const SiluMulParams& params, const LaunchContext& context) {

@@ -55,9 +55,21 @@ struct RopeAppendParams {
   const float* rope_cos = nullptr;
   const float* rope_sin = nullptr;
   uint16_t* q = nullptr;  // out: [n_rows, n_heads * head_dim]
-  KvLayerView kv;         // out
+  KvLayerView kv;         // out, of either type
 };
 void rope_append(const RopeAppendParams& params, const LaunchContext& context);
+
+// The keys and values of a flat step from staging (kernels/cuda/kv_staging.h) to INT8 pages.
+struct QuantizeRowsParams {
+  RowBatch rows;  // device pointers; padding is left out
+  HeadShape heads;
+  KvLayerView from;  // fp16: those of row i are in page i, in the slot of its position
+  KvLayerView to;    // out: the rows' slots
+  // Positions and page tables were there before the first kernel of the step
+  // (StepInputs::kSettled).
+  bool inputs_settled = false;
+};
+void quantize_rows(const QuantizeRowsParams& params, const LaunchContext& context);
 
 // Large prefill: act = silu(gate) * up, limited to +-65504, for `width` outputs at a time.
 struct SiluMulParams {

@@ -44,7 +44,8 @@ struct RopeAppendEpilogue {
   const float* rope_cos;
   const float* rope_sin;
   uint16_t* q;
-  KvLayerView kv;
+  uint16_t* k_pages;  // fp16, CUDA's order
+  uint16_t* v_pages;
 
   // Where a token's row of kv head `head` is in `pages`.
   __device__ __forceinline__ uint16_t* slot(uint16_t* pages, int token, int position,
@@ -86,10 +87,9 @@ struct RopeAppendEpilogue {
       if (head < heads.n_heads) {
         in.to[i] = q + (int64_t{token} * heads.n_heads + head) * heads.head_dim + place;
       } else if (position >= 0) {
-        in.to[i] =
-            (is_v ? slot(kv.v_pages, token, position, head - heads.n_heads - heads.n_kv_heads)
-                  : slot(kv.k_pages, token, position, head - heads.n_heads)) +
-            place;
+        in.to[i] = (is_v ? slot(v_pages, token, position, head - heads.n_heads - heads.n_kv_heads)
+                         : slot(k_pages, token, position, head - heads.n_heads)) +
+                   place;
       }
     }
     return in;

@@ -37,7 +37,7 @@ struct FlatQkvParams {
   const float* rope_cos = nullptr;  // [n_positions, head_dim / 2]
   const float* rope_sin = nullptr;
   uint16_t* q = nullptr;  // out: [n_rows, n_heads * head_dim] fp16, logical order
-  KvLayerView kv;         // out: CUDA's page layout, see attention.h
+  KvLayerView kv;         // out: fp16 in CUDA's page layout, see attention.h
 };
 
 // x += W in; then the rows for the next norm.

@@ -58,6 +58,8 @@ CudaSteps::Scratch::Scratch(const CudaStepLimits& limits)
   counters = DeviceBuffer::allocate(flat.counter_bytes);
   candidate_lists =
       DeviceBuffer::allocate(top_candidates_scratch_bytes(limits.max_logit_rows, limits.vocab));
+  if (limits.kv_type == KvType::kInt8)
+    kv_staging = std::make_unique<KvStaging>(limits.heads, limits.max_pages);
   if (n_rows > kFlatRows) {
     kept_x = DeviceBuffer::allocate(int64_t{kFlatRows} * limits.hidden * kFloatBytes);
     kept_q =
@@ -75,6 +77,7 @@ bool CudaSteps::Scratch::lacks_cublas() const {
 
 int64_t CudaSteps::Scratch::size_bytes() const {
   int64_t bytes = matmul != nullptr ? matmul->scratch_bytes() : 0;
+  if (kv_staging != nullptr) bytes += kv_staging->size_bytes();
   for (const DeviceBuffer* buffer :
        {&inputs, &attention, &normed_values, &square_sums, &act, &partial_sums, &counters,
         &candidate_lists, &qkv, &kept_x, &kept_q}) {

@@ -10,6 +10,7 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/flat_matmul.h"
+#include "kernels/cuda/kv_staging.h"
 #include "kernels/cuda/large_matmul.h"
 #include "kernels/cuda/step_inputs.h"
 #include "kernels/cuda/steps.h"
@@ -43,7 +44,8 @@ struct CudaSteps::Scratch {
   DeviceBuffer act;  // [rows by turns, ffn] fp16
   DeviceBuffer partial_sums, counters;
   DeviceBuffer candidate_lists;
-  DeviceBuffer kept_x, kept_q;  // only where steps can have more than kFlatRows rows
+  DeviceBuffer kept_x, kept_q;            // only where steps can have more than kFlatRows rows
+  std::unique_ptr<KvStaging> kv_staging;  // of INT8 pages
   // Only where steps can have more than max_rows_by_turns rows.
   DeviceBuffer qkv;  // [max_rows, qkv_width] fp16
   std::unique_ptr<LargeMatmul> matmul;

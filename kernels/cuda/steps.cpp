@@ -5,6 +5,7 @@
 #include "kernels/common/check.h"
 #include "kernels/common/math.h"
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/kv_staging.h"
 #include "kernels/cuda/step_inputs.h"
 #include "kernels/cuda/step_scratch.h"
 #include "kernels/cuda/top_candidates.h"
@@ -70,7 +71,7 @@ CudaSteps::CudaSteps(const CudaStepLimits& limits)
   CHECK_EQ(limits.hidden % 64, 0);
   CHECK_EQ(limits.ffn % 8, 0);
   prepare_flat_matmul();
-  prepare_attention();
+  prepare_attention(limits.kv_type);
 }
 
 CudaSteps::~CudaSteps() {
@@ -181,19 +182,33 @@ void CudaSteps::embed(const EmbedParams& params) {
   step_->prepared(params.x, p.next_norm_weight);
 }
 
+StepInputs CudaSteps::settled_inputs() const {
+  return step_->begins_with_embed ? StepInputs::kSettled : StepInputs::kAfterWait;
+}
+
+void CudaSteps::flat_qkv_append(const QkvRopeAppendParams<CudaTile>& params, int32_t first,
+                                int32_t n) {
+  const RowBatch rows = part_of(params.rows, first, n);
+  const KvStaging* const staging = scratch_->kv_staging.get();
+  uint16_t* const q = params.q + int64_t{first} * attention_width(params.heads);
+  flat_qkv({staging != nullptr ? staging->rows_of(rows) : rows, params.hidden, params.heads,
+            scratch_->normed(first, params.hidden), params.norm_eps, params.w_qkv, params.rope_cos,
+            params.rope_sin, q, staging != nullptr ? staging->pages() : params.kv},
+           scratch_->flat(), context_);
+  if (staging == nullptr) return;
+  const bool is_settled = settled_inputs() == StepInputs::kSettled;
+  quantize_rows({rows, params.heads, staging->pages(), params.kv, is_settled}, context_);
+}
+
 void CudaSteps::qkv_rope_append(const QkvRopeAppendParams<CudaTile>& params) {
   CHECK_EQ(params.hidden, limits_.hidden);
   CHECK_EQ(params.w_qkv.shape.rows, qkv_width(limits_.heads));
   CHECK_EQ(params.w_qkv.shape.cols, params.hidden);
+  CHECK(params.kv.type == limits_.kv_type);
   if (has_flat_products()) {
     prepare(params.x, params.norm_weight);
-    by_turns(params.rows.n_rows, [&](int32_t first, int32_t n) {
-      uint16_t* const q = params.q + int64_t{first} * attention_width(params.heads);
-      flat_qkv({part_of(params.rows, first, n), params.hidden, params.heads,
-                scratch_->normed(first, params.hidden), params.norm_eps, params.w_qkv,
-                params.rope_cos, params.rope_sin, q, params.kv},
-               scratch_->flat(), context_);
-    });
+    by_turns(params.rows.n_rows,
+             [&](int32_t first, int32_t n) { flat_qkv_append(params, first, n); });
     return;
   }
   const int32_t n_rows = params.rows.n_rows;
@@ -211,6 +226,7 @@ void CudaSteps::qkv_rope_append(const QkvRopeAppendParams<CudaTile>& params) {
 }
 
 void CudaSteps::attention(const AttentionParamsOf<CudaTile>& params) {
+  CHECK(params.kv.type == limits_.kv_type);
   CudaAttentionParams p;
   p.rows = params.rows;
   p.heads = params.heads;
@@ -222,8 +238,7 @@ void CudaSteps::attention(const AttentionParamsOf<CudaTile>& params) {
       scratch_->inputs.data() + (step_->is_kept ? step_->layout->kept_plan : step_->layout->plan);
   p.bounds = step_->is_kept ? step_->kept_attention : step_->shape.attention;
   // The plan of kept rows does not know the keys that their own step has written.
-  p.inputs =
-      step_->begins_with_embed && !step_->is_kept ? StepInputs::kSettled : StepInputs::kAfterWait;
+  p.inputs = step_->is_kept ? StepInputs::kAfterWait : settled_inputs();
   const AttentionScratch scratch = {scratch_->attention.data()};
   const auto launch_attention = p.rows.n_rows <= kFlatRows ? flat_attention : prefill_attention;
   launch_attention(p, scratch_->attention_limits, scratch, context_);

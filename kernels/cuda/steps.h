@@ -43,6 +43,7 @@ struct CudaStepLimits {
   int32_t vocab = 0;
   int32_t n_candidates = 0;
   HeadShape heads;
+  KvType kv_type = KvType::kF16;  // of all pages
   // All matrices of the layers have groups of 128 and no zero points (is_mixed_shape): large steps
   // are then faster on Hopper, and take less scratch.
   bool has_mixed_shapes = false;
@@ -114,6 +115,10 @@ class CudaSteps {
   struct Scratch;
   struct Step;
   bool has_flat_products() const;
+  // Whether dependent launches may read the step's inputs at once.
+  StepInputs settled_inputs() const;
+  // qkv_rope_append() of at most kFlatRows rows, from `first` on.
+  void flat_qkv_append(const QkvRopeAppendParams<CudaTile>& params, int32_t first, int32_t n);
   // x += W in, kFlatRows rows at a time, and the rows for the next norm.
   void flat_adds(const uint16_t* in, const Int4View<CudaTile>& w, float* x,
                  const float* next_norm_weight, int32_t n_rows);

@@ -78,6 +78,11 @@ void add_model_options(CLI::App& app, ModelChoice& model) {
       ->type_name("SIZE")
       ->check(
           option_check([](const std::string& text) { return engine::parse_memory_budget(text); }));
+  app.add_option("--kv-type", model.kv_type,
+                 "How a CUDA GPU keeps keys and values: f16, or int8, which takes half the memory "
+                 "and rounds them to 8 bits (default: f16)")
+      ->type_name("TYPE")
+      ->check(option_check([](const std::string& text) { return engine::parse_kv_type(text); }));
   app.add_option(
          "--context", model.context_tokens,
          "Longest prompt with its answer, in tokens (default: what the model knows, at most "

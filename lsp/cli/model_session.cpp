@@ -10,6 +10,7 @@ engine::EngineOptions engine_options(const ModelChoice& choice) {
   options.n_threads = choice.n_threads;
   options.device = choice.device;
   options.gpu_memory = choice.gpu_memory;
+  options.kv_type = choice.kv_type;
   options.context_tokens = choice.context_tokens;
   return options;
 }

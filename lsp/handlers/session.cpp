@@ -111,6 +111,7 @@ void Session::load_model() {
   if (chosen.threads > 0) wanted.n_threads = chosen.threads;
   if (!chosen.device.empty()) wanted.device = chosen.device;
   if (!chosen.gpu_memory.empty()) wanted.gpu_memory = chosen.gpu_memory;
+  if (!chosen.kv_type.empty()) wanted.kv_type = chosen.kv_type;
   if (chosen.context_tokens > 0) wanted.context_tokens = chosen.context_tokens;
   model.load(wanted);
 }

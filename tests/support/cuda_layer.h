@@ -9,6 +9,7 @@
 #include "kernels/cuda/repack.h"
 #include "kernels/cuda/steps.h"
 #include "tests/support/cuda_device.h"
+#include "tests/support/cuda_paged_batch.h"
 #include "tests/support/layer_fixture.h"
 
 namespace incipit::kernels::cuda {
@@ -63,37 +64,30 @@ struct DeviceLayer {
   }
 };
 
-// The CPU's pages of keys, tokens innermost, as CUDA has them: like those of values.
-inline std::vector<uint16_t> cuda_keys(const PagedBatch& batch) {
-  std::vector<uint16_t> keys(batch.k_pages.size());
-  const int32_t head_dim = batch.heads.head_dim;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    const auto in_head = static_cast<int32_t>(i % static_cast<size_t>(batch.head_size()));
-    const size_t head = i - static_cast<size_t>(in_head);
-    keys[i] = batch.k_pages[head + static_cast<size_t>(in_head % head_dim * kPageTokens +
-                                                       in_head / head_dim)];
-  }
-  return keys;
-}
-
 // Values of a step on the device, room for padded rows.
 struct DeviceRows {
+  KvType kv_type;
   DeviceArray<float> x;
   DeviceArray<uint16_t> q, attention;
   DeviceArray<uint16_t> k_pages, v_pages;
 
-  DeviceRows(const LayerShape& s, const PagedBatch& batch)
-      : x(int64_t{padded_rows(batch.n_rows())} * s.hidden),
+  DeviceRows(const LayerShape& s, const PagedBatch& batch, KvType type = KvType::kF16)
+      : DeviceRows(s, batch, CudaPages(batch, type), type) {}
+  KvLayerView kv() const { return {k_pages.data(), v_pages.data(), kv_type}; }
+
+ private:
+  DeviceRows(const LayerShape& s, const PagedBatch& batch, const CudaPages& pages, KvType type)
+      : kv_type(type),
+        x(int64_t{padded_rows(batch.n_rows())} * s.hidden),
         q(int64_t{padded_rows(batch.n_rows())} * s.q_width()),
         attention(int64_t{padded_rows(batch.n_rows())} * s.q_width()),
-        k_pages(cuda_keys(batch)),
-        v_pages(batch.v_pages) {}
-  KvLayerView kv() const { return {k_pages.data(), v_pages.data()}; }
+        k_pages(pages.keys),
+        v_pages(pages.values) {}
 };
 
 // Room beyond the batch: of page tables (their place then differs from the batch's) and of rows.
-inline CudaStepLimits limits_for(const LayerShape& s, const PagedBatch& batch,
-                                 int32_t n_logit_rows) {
+inline CudaStepLimits limits_for(const LayerShape& s, const PagedBatch& batch, int32_t n_logit_rows,
+                                 KvType kv_type = KvType::kF16) {
   CudaStepLimits limits;
   limits.max_rows = batch.n_rows();
   limits.max_logit_rows = std::max(1, n_logit_rows);
@@ -104,6 +98,7 @@ inline CudaStepLimits limits_for(const LayerShape& s, const PagedBatch& batch,
   limits.vocab = s.vocab;
   limits.n_candidates = 16;
   limits.heads = s.heads;
+  limits.kv_type = kv_type;
   limits.has_mixed_shapes = s.group == 128 && !s.has_zeros;
   return limits;
 }
@@ -251,12 +246,12 @@ struct StepRun {
   DeviceRows rows;
 
   StepRun(const DeviceLayer& layer, const LayerWeights& w, PagedBatch b, std::vector<int32_t> t,
-          const std::vector<int32_t>& logit_rows = {})
+          const std::vector<int32_t>& logit_rows = {}, KvType kv_type = KvType::kF16)
       : batch(std::move(b)),
         tokens(std::move(t)),
-        steps(layer, limits_for(w.shape, batch, static_cast<int32_t>(logit_rows.size()))),
+        steps(layer, limits_for(w.shape, batch, static_cast<int32_t>(logit_rows.size()), kv_type)),
         shape(steps.begin(batch, tokens, logit_rows, w.embedding.data())),
-        rows(w.shape, batch) {}
+        rows(w.shape, batch, kv_type) {}
 };
 
 }  // namespace incipit::kernels::cuda

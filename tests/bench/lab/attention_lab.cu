@@ -1,8 +1,8 @@
 // Times flat and prefill attention at the Llama-3-8B shape over cold pages: graphs of one launch a
 // layer, each layer with pages of its own, so that keys and values come from memory. Prints
 // microseconds a layer, the bandwidth of reading keys and values once, and TFLOP/s of the causal
-// triangle. Usage: attention_lab [flat|prefill|chunks|rows]...; variants of the chunk size, and the
-// narrow kernel for steps of many rows, are made by rewriting the plan.
+// triangle. Usage: attention_lab [int8] [flat|prefill|chunks|rows]...; variants of the chunk size,
+// and the narrow kernel for steps of many rows, are made by rewriting the plan.
 #include <cuda_fp16.h>
 
 #include <algorithm>
@@ -17,6 +17,7 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/device_buffer.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/quant/kv_int8_layout.h"
 
 namespace {
 
@@ -34,6 +35,16 @@ __global__ void fill_random(__half* values, int64_t n, uint32_t seed) {
     x = (x ^ x >> 15) * 2246822519u;
     x = (x ^ x >> 13) * 3266489917u;
     values[i] = __float2half(static_cast<float>(x >> 8) * 0x1p-23f - 1.0f);
+  }
+}
+
+// Scales into the blocks of INT8 pages that hold random bytes.
+__global__ void fill_scales(std::byte* pool, int64_t n_blocks, int64_t block_bytes) {
+  for (int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; i < n_blocks * kPageTokens;
+       i += int64_t{gridDim.x} * blockDim.x) {
+    std::byte* const block = pool + i / kPageTokens * block_bytes;
+    *reinterpret_cast<float*>(block + KvInt8Layout::scale_byte(kHeads.head_dim, i % kPageTokens)) =
+        0x1p-7f;  // of keys; and the logarithm of one of values
   }
 }
 
@@ -58,11 +69,16 @@ struct Case {
 
 class Bench {
  public:
-  explicit Bench(int64_t pool_bytes)
+  Bench(int64_t pool_bytes, KvType type)
       : pool_(DeviceBuffer::allocate(pool_bytes)), stream_(make_stream()) {
+    params_.kv.type = type;
     fill_random<<<1024, 256>>>(pool_.as<__half>(), pool_bytes / 2, 1u);
+    const int64_t block_bytes = KvInt8Layout::head_bytes(kHeads.head_dim);
+    if (type == KvType::kInt8) {
+      fill_scales<<<1024, 256>>>(pool_.data(), pool_bytes / block_bytes, block_bytes);
+    }
     CUDA_CHECK(cudaDeviceSynchronize());
-    prepare_attention();
+    prepare_attention(type);
   }
 
   void run(const Case& c, const LaunchContext& how, StepInputs inputs, const char* name) {
@@ -142,10 +158,10 @@ class Bench {
     params_.scale = 1.0f / std::sqrt(static_cast<float>(kHeads.head_dim));
     params_.out = out_.as<uint16_t>();
     params_.plan = plan_.data();
-    layer_values_ =
-        static_cast<int64_t>(table.size()) * kHeads.n_kv_heads * kPageTokens * kHeads.head_dim;
+    half_layer_words_ =
+        static_cast<int64_t>(table.size()) * kPageTokens * kHeads.n_kv_heads * token_bytes() / 2;
     n_layers_ =
-        static_cast<int>(std::clamp<int64_t>(pool_.size_bytes() / (4 * layer_values_), 1, 32));
+        static_cast<int>(std::clamp<int64_t>(pool_.size_bytes() / (4 * half_layer_words_), 1, 32));
   }
 
   void rewrite_chunks(const std::vector<int32_t>& positions, int32_t chunk_tokens) {
@@ -178,19 +194,21 @@ class Bench {
   }
 
   void launch_layer(int layer, const LaunchContext& context) {
-    params_.kv.k_pages = pool_.as<uint16_t>() + 2 * layer * layer_values_;
-    params_.kv.v_pages = params_.kv.k_pages + layer_values_;
+    params_.kv.k_pages = pool_.as<uint16_t>() + 2 * layer * half_layer_words_;
+    params_.kv.v_pages = params_.kv.k_pages + half_layer_words_;
     const AttentionScratch scratch = {scratch_.data()};
     (params_.rows.n_rows <= kFlatAttentionRows ? flat_attention : prefill_attention)(
         params_, limits_, scratch, context);
   }
+
+  int64_t token_bytes() const { return kv_bytes_of_token(params_.kv.type, kHeads.head_dim); }
 
   void report(const Case& c, const char* name, double median_us, double least_us) const {
     const double keys_seen = c.n_cached + (c.n_new + 1) / 2.0;
     const double flops =
         4.0 * kHeads.n_heads * kHeads.head_dim * c.n_sequences * c.n_new * keys_seen;
     const double bytes =
-        4.0 * c.n_sequences * (c.n_cached + c.n_new) * kHeads.n_kv_heads * kHeads.head_dim;
+        2.0 * c.n_sequences * (c.n_cached + c.n_new) * kHeads.n_kv_heads * token_bytes();
     std::printf(
         "%2d x %4d rows at %5d  %-16s chunks %2d block %3d: %8.2f us (least %8.2f) "
         "%6.0f GB/s %6.1f TFLOP/s\n",
@@ -205,7 +223,7 @@ class Bench {
   std::vector<std::byte> plan_bytes_;
   AttentionLimits limits_;
   CudaAttentionParams params_;
-  int64_t layer_values_ = 0;
+  int64_t half_layer_words_ = 0;  // of 16 bits: keys, or values
   int n_layers_ = 0;
 };
 
@@ -263,7 +281,8 @@ void prefill(Bench& bench) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Bench bench(int64_t{4} << 30);
+  const bool is_int8 = argc > 1 && std::strcmp(argv[1], "int8") == 0;
+  Bench bench(int64_t{4} << 30, is_int8 ? KvType::kInt8 : KvType::kF16);
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "flat") == 0) flat(bench);
     if (std::strcmp(argv[i], "chunks") == 0) chunks(bench);

@@ -32,6 +32,11 @@ constexpr int32_t kLongChunk = 48;
 constexpr const char* kDevice = "cpu";
 constexpr int32_t kLongChunk = 64;
 #endif
+#ifdef INCIPIT_TEST_KV_INT8
+constexpr auto kKvType = kernels::KvType::kInt8;
+#else
+constexpr auto kKvType = kernels::KvType::kF16;
+#endif
 
 struct Setting {
   std::string name;
@@ -66,6 +71,7 @@ class EnginePropertyTest : public ::testing::Test {
     base_.model = model;
     base_.n_threads = 1;
     base_.device = kDevice;
+    base_.kv_type = name_of(kKvType);
     base_.cache_dir = (dir_ / "cache").string();
   }
 
@@ -80,7 +86,7 @@ class EnginePropertyTest : public ::testing::Test {
     options.prefill_chunk = chunk;
     options.max_batch = batch;
     options.prefix_caching = caching;
-    options.kv_bytes = n_pages * kPageTokens * config_.kv_bytes_per_token();
+    options.kv_bytes = n_pages * kPageTokens * config_.kv_bytes_per_token(kKvType);
     return options;
   }
 

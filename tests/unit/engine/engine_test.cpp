@@ -134,6 +134,13 @@ TEST_F(EngineTest, NamesWhatIsWrongWithAnOption) {
               HasSubstr("device: want auto, cpu, cuda or cuda:N, found \"gpu\""));
   EXPECT_THAT(error_with([](O& o) { o.gpu_memory = "11 GiB"; }),
               HasSubstr("gpu_memory: want a size such as 11GiB"));
+  EXPECT_THAT(error_with([](O& o) { o.kv_type = "int4"; }),
+              HasSubstr("kv_type: want f16 or int8, found \"int4\""));
+  EXPECT_THAT(error_with([](O& o) {
+                o.kv_type = "int8";
+                o.device = "cpu";
+              }),
+              HasSubstr("int8 keys and values are for a CUDA device"));
   EXPECT_THAT(error_with([](O& o) { o.isa = "neon"; }),
               HasSubstr("isa: want scalar, avx2 or avx512, found \"neon\""));
 }
@@ -183,6 +190,18 @@ TEST_F(EngineTest, RunsOnTheCpuWhereThereIsNoCudaAndSaysWhy) {
   EXPECT_EQ(engine->info().device_note, probe_cuda().failure);
   EXPECT_EQ(engine->device().device, engine->info().device);
   EXPECT_EQ(engine->device().n_faults, 0);
+}
+
+TEST_F(EngineTest, KeepsFp16PagesWhereTheCpuStandsInForADevice) {
+  if (probe_cuda().failure.empty()) GTEST_SKIP() << "this machine can run CUDA";
+  options_.device = "auto";
+  options_.kv_type = "int8";
+  const auto engine = Engine::create(options_).value();
+  const ModelInfo& info = engine->info();
+  EXPECT_THAT(info.device, HasSubstr("cpu ("));
+  EXPECT_THAT(info.device_note, HasSubstr("on the CPU keys and values are f16"));
+  EXPECT_EQ(info.kv_bytes,
+            engine->stats().pages_total * kPageTokens * info.config.kv_bytes_per_token());
 }
 
 TEST(FinishReason, HasANameForEach) {

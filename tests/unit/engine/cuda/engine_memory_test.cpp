@@ -107,6 +107,17 @@ TEST_F(CudaEngineMemoryTest, KeepsToItsBudget) {
   EXPECT_GT(engine->stats().pages_total, 32 * 4);
 }
 
+TEST_F(CudaEngineMemoryTest, HoldsNearlyTwiceTheTokensInInt8) {
+  options_.kv_bytes = int64_t{24} << 20;
+  const int32_t fp16 = Engine::create(options_).value()->stats().pages_total;
+  options_.kv_type = "int8";
+  const auto engine = Engine::create(options_).value();
+  EXPECT_EQ(engine->stats().pages_total, fp16 * 2 * 64 / (64 + 4)) << "heads of 64, and a scale";
+  EXPECT_LE(engine->info().kv_bytes, options_.kv_bytes);
+  std::mt19937 random(7);
+  EXPECT_EQ(ask(*engine, 40, random), 0);
+}
+
 TEST_F(CudaEngineMemoryTest, SaysTheArithmeticWhenTheBudgetIsTooSmall) {
   options_.gpu_memory = "32MiB";
   const auto engine = Engine::create(options_);

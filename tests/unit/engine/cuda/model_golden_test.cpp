@@ -6,9 +6,13 @@
 // weights of two products: eight; an MLP branch rounds its rows, the product of gate and up and two
 // matrices: fewer. So eta = sqrt 8 eps. The head multiplies rows in fp16: eps. The model's other
 // quantities (scales, sums, the stream) are float or exact.
+//
+// With INT8 keys and values, an attention branch reads one K and one V off by kEpsKvInt8 more. The
+// text then need not be that of fp16: where it differs, both tokens must be within the bound.
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "engine/engine.h"
@@ -21,29 +25,40 @@ namespace {
 
 constexpr double kEpsHalf = 2.8e-4;
 const Arithmetic kFp16 = {.layer = std::sqrt(8.0) * kEpsHalf, .head = kEpsHalf};
+const Arithmetic kInt8Kv = {
+    .layer = std::sqrt(8 * kEpsHalf * kEpsHalf + 2 * kEpsKvInt8 * kEpsKvInt8), .head = kEpsHalf};
 
-class CudaModelGoldenTest : public ::testing::TestWithParam<HeadFormat> {
+struct Formats {
+  HeadFormat head;
+  kernels::KvType kv = kernels::KvType::kF16;
+
+  const Arithmetic& arithmetic() const { return kv == kernels::KvType::kInt8 ? kInt8Kv : kFp16; }
+};
+
+class CudaModelGoldenTest : public ::testing::TestWithParam<Formats> {
  protected:
   void SetUp() override {
     if (!probe_cuda().failure.empty()) GTEST_SKIP() << "skipped: no CUDA device";
   }
 };
 
-std::unique_ptr<Model> cuda_model(HeadFormat head) {
-  return create_cuda_model(pocket(head),
+std::unique_ptr<Model> cuda_model(const Formats& formats) {
+  return create_cuda_model(pocket(formats.head),
                            {.n_pages = pages_for(kContext),
                             .context_tokens = kContext,
                             .max_rows = kContext,
                             .max_sequences = 1,
-                            .max_logit_rows = kContext},
+                            .max_logit_rows = kContext,
+                            .kv_type = formats.kv},
                            {})
       .value();
 }
 
 // Short prompts are flat steps, long ones large steps.
 TEST_P(CudaModelGoldenTest, AgreesWithTheIndependentImplementation) {
-  const HeadFormat head = GetParam();
-  const std::unique_ptr<Model> model = cuda_model(head);
+  const HeadFormat head = GetParam().head;
+  const Arithmetic& arithmetic = GetParam().arithmetic();
+  const std::unique_ptr<Model> model = cuda_model(GetParam());
   const Weights<kernels::CpuTile> f16 = pocket(HeadFormat::kF16);
   double worst = 0;
   int n_undecided = 0;
@@ -52,10 +67,10 @@ TEST_P(CudaModelGoldenTest, AgreesWithTheIndependentImplementation) {
     const auto tokens = prompt["input_ids"].get<std::vector<TokenId>>();
     SCOPED_TRACE(prompt["name"].get<std::string>());
     ++n_prompts;
-    const ModelRun result = run_model(*model, tokens, kFp16);
+    const ModelRun result = run_model(*model, tokens, arithmetic);
     ASSERT_EQ(result.stages.size(), prompt["hidden_norm_all_positions"].size());
     expect_norms(prompt, result, static_cast<size_t>(model->config().hidden));
-    const std::vector<double> deviations = logit_deviations(result, f16, head, kFp16);
+    const std::vector<double> deviations = logit_deviations(result, f16, head, arithmetic);
     worst = std::max(worst, expect_logits(prompt, result, deviations));
     n_undecided += follow_greedy(*model, tokens, prompt["greedy_32"], deviations);
   }
@@ -65,6 +80,9 @@ TEST_P(CudaModelGoldenTest, AgreesWithTheIndependentImplementation) {
       n_prompts, worst, n_undecided, 32 * n_prompts);
   EXPECT_GT(n_prompts, 0);
   EXPECT_GT(worst, 0.05) << "far below the bound, the bound says nothing";
+  if (GetParam().kv == kernels::KvType::kInt8) {
+    EXPECT_LE(n_undecided, most_other_tokens(32 * n_prompts));
+  }
 }
 
 // Logits of flat steps do not depend on how the prompt is cut, to the bit.
@@ -109,8 +127,9 @@ std::vector<TokenId> greedy(Model& model, const std::vector<TokenId>& prompt, in
 }
 
 TEST_P(CudaModelGoldenTest, WritesTheSameTextAsTheCpu) {
+  if (GetParam().kv == kernels::KvType::kInt8) GTEST_SKIP() << "the CPU has no INT8 pages";
   const std::unique_ptr<Model> cuda = cuda_model(GetParam());
-  const std::unique_ptr<Model> cpu = create_cpu_model(pocket(GetParam()),
+  const std::unique_ptr<Model> cpu = create_cpu_model(pocket(GetParam().head),
                                                       {.n_pages = pages_for(kContext),
                                                        .context_tokens = kContext,
                                                        .max_rows = kContext,
@@ -124,9 +143,13 @@ TEST_P(CudaModelGoldenTest, WritesTheSameTextAsTheCpu) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Heads, CudaModelGoldenTest,
-                         ::testing::Values(HeadFormat::kF16, HeadFormat::kInt8), [](const auto& c) {
-                           return c.param == HeadFormat::kF16 ? "F16" : "Int8";
+INSTANTIATE_TEST_SUITE_P(Formats, CudaModelGoldenTest,
+                         ::testing::Values(Formats{HeadFormat::kF16}, Formats{HeadFormat::kInt8},
+                                           Formats{HeadFormat::kF16, kernels::KvType::kInt8}),
+                         [](const auto& c) {
+                           const bool is_int8_kv = c.param.kv == kernels::KvType::kInt8;
+                           return std::string(c.param.head == HeadFormat::kF16 ? "F16" : "Int8") +
+                                  (is_int8_kv ? "Int8Kv" : "");
                          });
 
 }  // namespace

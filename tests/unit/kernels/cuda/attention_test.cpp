@@ -9,102 +9,13 @@
 #include <cmath>
 
 #include "kernels/reference/steps.h"
-#include "tests/support/cuda_paged_batch.h"
+#include "tests/support/attention_problem.h"
 
 namespace incipit::kernels::cuda {
 namespace {
 
 size_t at(int64_t i) {
   return static_cast<size_t>(i);
-}
-
-struct Problem {
-  PagedBatch batch;
-  std::vector<uint16_t> q;  // [n_rows, n_heads * head_dim]
-  float scale = 0;
-
-  int64_t width() const { return int64_t{batch.heads.n_heads} * batch.heads.head_dim; }
-};
-
-// Queries of mixed strength: some rows look at all tokens alike, some at hardly more than one.
-Problem make_problem(const HeadShape& heads, const std::vector<RowRun>& runs) {
-  std::mt19937 random(test_seed() + static_cast<uint32_t>(heads.n_heads * 1000 + heads.head_dim));
-  Problem p;
-  p.batch = make_batch(heads, runs, random);
-  p.scale = 1.0f / std::sqrt(static_cast<float>(heads.head_dim));
-  std::normal_distribution<float> value(0.0f, 1.0f);
-  for (int32_t row = 0; row < p.batch.n_rows(); ++row) {
-    const float strength = std::exp2(static_cast<float>(random() % 6) - 3.0f);
-    for (int64_t i = 0; i < p.width(); ++i) p.q.push_back(float_to_half(strength * value(random)));
-  }
-  return p;
-}
-
-// Rows `rows` of p, in that order; -1 is a row of padding.
-Problem select(const Problem& p, const std::vector<int32_t>& rows) {
-  Problem part = p;
-  part.q.clear();
-  part.batch.positions.clear();
-  part.batch.sequence_of_row.clear();
-  for (const int32_t row : rows) {
-    const bool is_padding = row < 0;
-    part.batch.positions.push_back(is_padding ? -1 : p.batch.positions[at(row)]);
-    part.batch.sequence_of_row.push_back(is_padding ? 0 : p.batch.sequence_of_row[at(row)]);
-    const int64_t first = std::max(row, 0) * p.width();
-    part.q.insert(part.q.end(), p.q.begin() + first, p.q.begin() + first + p.width());
-  }
-  return part;
-}
-
-struct LaunchAs {
-  StepInputs inputs = StepInputs::kAfterWait;
-  bool dependent = false;
-  int n_times = 1;
-};
-
-// Output bits, [n_rows, width], poisoned first; scratch poisoned but for its counters.
-std::vector<uint16_t> run(const Problem& p, const LaunchAs& how = {}) {
-  const HeadShape& heads = p.batch.heads;
-  const int32_t n_rows = p.batch.n_rows();
-  int32_t longest = 1;
-  for (const int32_t position : p.batch.positions) longest = std::max(longest, position + 1);
-  const AttentionLimits limits = {heads, n_rows, n_rows, longest};
-
-  const CudaPagedBatch batch(p.batch);
-  const DeviceArray<uint16_t> q(p.q);
-  const DeviceArray<uint16_t> out(static_cast<int64_t>(p.q.size()));
-  const int64_t n_scratch = attention_scratch_bytes(limits) / 4;
-  const int64_t n_counters = int64_t{kFlatAttentionRows} * heads.n_kv_heads;
-  DeviceArray<int32_t> scratch(n_scratch);
-  CUDA_CHECK(cudaMemset(scratch.data(), 0, at(n_counters * 4)));
-  std::vector<int32_t> plan(at(attention_plan_bytes(n_rows) / 4), 0x7f7f7f7f);
-  CudaAttentionParams params;
-  params.bounds = plan_attention(limits, p.batch.positions, p.batch.sequence_of_row,
-                                 reinterpret_cast<std::byte*>(plan.data()));
-  const DeviceArray<int32_t> device_plan(plan);
-  params.rows = batch.rows();
-  params.heads = heads;
-  params.q = q.data();
-  params.kv = batch.kv();
-  params.scale = p.scale;
-  params.out = out.data();
-  params.plan = reinterpret_cast<const std::byte*>(device_plan.data());
-  params.inputs = how.inputs;
-
-  prepare_attention();
-  const AttentionScratch views = {reinterpret_cast<std::byte*>(scratch.data())};
-  for (int i = 0; i < how.n_times; ++i) {
-    const LaunchContext context = {nullptr, how.dependent && i > 0};
-    (n_rows <= kFlatAttentionRows ? flat_attention : prefill_attention)(params, limits, views,
-                                                                        context);
-  }
-  CUDA_CHECK(cudaGetLastError());
-  CUDA_CHECK(cudaDeviceSynchronize());
-  const std::vector<int32_t> after = scratch.read();
-  EXPECT_TRUE(std::all_of(after.begin(), after.begin() + n_counters, [](int32_t c) {
-    return c == 0;
-  })) << "counters are left at work";
-  return out.read();
 }
 
 // Bounds of |out - exact| for one query, [head_dim]. With u = 2^-24; a sum on the tensor cores is
@@ -114,7 +25,7 @@ std::vector<uint16_t> run(const Problem& p, const LaunchAs& how = {}) {
 // move of the maximum (pages of a strip, strips, chunks). It is then rounded to fp16: 2^-11 of
 // itself, or 2^-25 of the largest. Sums: the longest chain of keys. The divisor has the unrounded
 // weights. In the end the output is rounded to fp16.
-std::vector<double> error_bounds(const Problem& p, int32_t row, int32_t head) {
+std::vector<double> error_bounds(const AttentionProblem& p, int32_t row, int32_t head) {
   constexpr double kU = 0x1p-24;
   constexpr double kExp2Error = 0x1p-22;
   const PagedBatch& b = p.batch;
@@ -164,7 +75,7 @@ std::vector<double> error_bounds(const Problem& p, int32_t row, int32_t head) {
   return mean;
 }
 
-std::vector<float> reference_of(const Problem& p) {
+std::vector<float> reference_of(const AttentionProblem& p) {
   std::vector<float> q;
   for (const uint16_t bits : p.q) q.push_back(half_to_float(bits));
   std::vector<float> want = poisoned(static_cast<int64_t>(q.size()));
@@ -189,7 +100,7 @@ std::vector<float> reference_of(const Problem& p) {
   return want;
 }
 
-void expect_close_to_reference(const Problem& p) {
+void expect_close_to_reference(const AttentionProblem& p) {
   const std::vector<float> want = reference_of(p);
   const std::vector<uint16_t> got = run(p);
   for (int32_t row = 0; row < p.batch.n_rows(); ++row) {
@@ -206,54 +117,26 @@ void expect_close_to_reference(const Problem& p) {
   }
 }
 
-bool same_row(const std::vector<uint16_t>& a, int64_t row_a, const std::vector<uint16_t>& b,
-              int64_t row_b, int64_t width) {
-  return std::equal(a.begin() + row_a * width, a.begin() + (row_a + 1) * width,
-                    b.begin() + row_b * width);
-}
-
-std::string shape_name(const testing::TestParamInfo<HeadShape>& shape) {
-  const HeadShape& heads = shape.param;
-  return std::to_string(heads.n_heads) + "of" + std::to_string(heads.n_kv_heads) + "x" +
-         std::to_string(heads.head_dim);
-}
-
 class CudaAttentionOfHeads : public testing::TestWithParam<HeadShape> {};
 
-// Query heads a KV head: 1, 1, 2, 3, 4, 4, 7, 8, 16, 20.
-INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttentionOfHeads,
-                         testing::Values(HeadShape{2, 2, 64}, HeadShape{1, 1, 128},
-                                         HeadShape{4, 2, 128}, HeadShape{3, 1, 64},
-                                         HeadShape{8, 2, 128}, HeadShape{4, 1, 64},
-                                         HeadShape{7, 1, 64}, HeadShape{8, 1, 128},
-                                         HeadShape{16, 1, 128}, HeadShape{20, 1, 64}),
+INSTANTIATE_TEST_SUITE_P(Shapes, CudaAttentionOfHeads, testing::ValuesIn(kAttentionShapes),
                          shape_name);
 
 TEST_P(CudaAttentionOfHeads, MatchesTheReferenceAtPageAndChunkEdges) {
   SKIP_WITHOUT_CUDA();
-  std::vector<RowRun> runs;
-  int32_t sequence = 0;
-  for (const int32_t kv_len :
-       {1, 15, 16, 17, 31, 33, 63, 64, 65, 127, 129, 255, 256, 257, 1023, 1024, 1025}) {
-    runs.push_back({sequence++, kv_len - 1, 1});
-  }
-  expect_close_to_reference(make_problem(GetParam(), runs));
+  expect_close_to_reference(make_problem(GetParam(), edge_runs()));
 }
 
 TEST_P(CudaAttentionOfHeads, MatchesTheReferenceForRunsOfSeveralSequences) {
   SKIP_WITHOUT_CUDA();
-  const Problem p =
+  const AttentionProblem p =
       make_problem(GetParam(), {{0, 0, 17}, {1, 254, 3}, {0, 17, 2}, {2, 70, 1}, {1, 257, 2}});
   expect_close_to_reference(p);
 }
 
 TEST_P(CudaAttentionOfHeads, MatchesTheReferenceForAPrefillOfSeveralSequences) {
   SKIP_WITHOUT_CUDA();
-  const Problem p = make_problem(GetParam(), {{0, 100, 43}, {1, 0, 31}, {2, 640, 1}, {0, 143, 9}});
-  std::vector<int32_t> rows(at(p.batch.n_rows()));
-  std::iota(rows.begin(), rows.end(), 0);
-  rows.insert(rows.begin() + 50, {-1, -1});
-  expect_close_to_reference(select(p, rows));
+  expect_close_to_reference(prefill_problem(GetParam(), KvType::kF16));
 }
 
 TEST(CudaAttention, MatchesTheReferenceForAnyNumberOfRows) {
@@ -285,13 +168,20 @@ TEST(CudaAttention, MatchesTheReferenceForAShortPrefillOverALongContext) {
   }
 }
 
+class CudaAttentionOfPages : public testing::TestWithParam<KvType> {};
+INSTANTIATE_TEST_SUITE_P(Types, CudaAttentionOfPages, testing::ValuesIn(kKvTypes),
+                         [](const testing::TestParamInfo<KvType>& type) {
+                           return type.param == KvType::kInt8 ? "Int8" : "F16";
+                         });
+
 // Rows on both sides of every edge of the chunk size, alone and in several companies.
-TEST(CudaAttention, GivesARowTheSameBitsAloneAsInABatch) {
+TEST_P(CudaAttentionOfPages, GivesARowTheSameBitsAloneAsInABatch) {
   SKIP_WITHOUT_CUDA();
   for (const HeadShape& heads :
        {HeadShape{8, 4, 64}, HeadShape{7, 1, 64}, HeadShape{8, 2, 128}, HeadShape{4, 4, 128}}) {
-    const Problem p = make_problem(
-        heads, {{0, 1015, 20}, {1, 505, 2}, {2, 0, 18}, {0, 100, 9}, {3, 4094, 3}, {4, 2047, 2}});
+    const AttentionProblem p = make_problem(
+        heads, {{0, 1015, 20}, {1, 505, 2}, {2, 0, 18}, {0, 100, 9}, {3, 4094, 3}, {4, 2047, 2}},
+        GetParam());
     const std::vector<uint16_t> together = run(p);
     std::vector<int32_t> mixed(at(p.batch.n_rows()));
     std::iota(mixed.begin(), mixed.end(), 0);
@@ -312,13 +202,13 @@ TEST(CudaAttention, GivesARowTheSameBitsAloneAsInABatch) {
 }
 
 // A row decoded when its page held nothing after it, and computed again amid later rows.
-TEST(CudaAttention, GivesTheSameBitsWhateverLaterTokensHold) {
+TEST_P(CudaAttentionOfPages, GivesTheSameBitsWhateverLaterTokensHold) {
   SKIP_WITHOUT_CUDA();
   for (const HeadShape& heads : {HeadShape{8, 4, 64}, HeadShape{4, 1, 128}}) {
-    const Problem p = make_problem(heads, {{0, 1010, 30}, {0, 37, 20}});
+    const AttentionProblem p = make_problem(heads, {{0, 1010, 30}, {0, 37, 20}}, GetParam());
     const std::vector<uint16_t> together = run(p);
     for (int32_t row = 0; row < p.batch.n_rows(); row += 3) {
-      Problem alone = select(p, {row});
+      AttentionProblem alone = select(p, {row});
       PagedBatch& b = alone.batch;
       for (int32_t t = p.batch.positions[at(row)] + 1; t < 1040; ++t) {
         for (int32_t head = 0; head < heads.n_kv_heads; ++head) {
@@ -334,13 +224,13 @@ TEST(CudaAttention, GivesTheSameBitsWhateverLaterTokensHold) {
   }
 }
 
-TEST(CudaAttention, GivesTheSameBitsWhicheverPagesHoldTheTokens) {
+TEST_P(CudaAttentionOfPages, GivesTheSameBitsWhicheverPagesHoldTheTokens) {
   SKIP_WITHOUT_CUDA();
   std::mt19937 random(test_seed());
   const std::vector<RowRun> runs = {{0, 300, 20}, {1, 90, 1}};
   for (const HeadShape& heads : {HeadShape{8, 4, 64}, HeadShape{4, 2, 128}}) {
-    const Problem p = make_problem(heads, runs);
-    Problem moved = p;
+    const AttentionProblem p = make_problem(heads, runs, GetParam());
+    AttentionProblem moved = p;
     moved.batch = make_batch(heads, runs, random);
     for (int32_t sequence = 0; sequence < 2; ++sequence) {
       const int32_t length = sequence == 0 ? 320 : 91;
@@ -360,10 +250,10 @@ TEST(CudaAttention, GivesTheSameBitsWhicheverPagesHoldTheTokens) {
   }
 }
 
-TEST(CudaAttention, LeavesPaddingAlone) {
+TEST_P(CudaAttentionOfPages, LeavesPaddingAlone) {
   SKIP_WITHOUT_CUDA();
   for (const int32_t n_rows : {5, 60, 80}) {
-    const Problem p = make_problem({4, 1, 64}, {{0, 30, n_rows}});
+    const AttentionProblem p = make_problem({4, 1, 64}, {{0, 30, n_rows}}, GetParam());
     std::vector<int32_t> rows(at(n_rows));
     std::iota(rows.begin(), rows.end(), 0);
     rows.insert(rows.end(), 3, -1);
@@ -375,12 +265,13 @@ TEST(CudaAttention, LeavesPaddingAlone) {
 }
 
 // A damaged query shows in its own row and nowhere else.
-TEST(CudaAttention, KeepsANanInItsRow) {
+TEST_P(CudaAttentionOfPages, KeepsANanInItsRow) {
   SKIP_WITHOUT_CUDA();
   for (const int32_t n_rows : {6, 70}) {
-    const Problem p = make_problem({8, 2, 128}, {{0, 200, n_rows - 1}, {1, 3, 1}});
+    const AttentionProblem p =
+        make_problem({8, 2, 128}, {{0, 200, n_rows - 1}, {1, 3, 1}}, GetParam());
     const std::vector<uint16_t> healthy = run(p);
-    Problem damaged = p;
+    AttentionProblem damaged = p;
     std::fill_n(damaged.q.begin() + 2 * p.width(), p.width(), uint16_t{0x7e00});
     const std::vector<uint16_t> out = run(damaged);
     for (int32_t row = 0; row < n_rows; ++row) {
@@ -395,12 +286,12 @@ TEST(CudaAttention, KeepsANanInItsRow) {
 
 // Launched again over its own scratch, and (where the code can) dependent on each other with
 // pages asked for early.
-TEST(CudaAttention, GivesTheSameBitsHoweverItIsLaunched) {
+TEST_P(CudaAttentionOfPages, GivesTheSameBitsHoweverItIsLaunched) {
   SKIP_WITHOUT_CUDA();
   for (const std::vector<RowRun>& runs :
        {std::vector<RowRun>{{0, 1500, 1}, {1, 90, 2}}, std::vector<RowRun>{{0, 3000, 40}},
         std::vector<RowRun>{{0, 3000, 70}}}) {
-    const Problem p = make_problem({8, 2, 128}, runs);
+    const AttentionProblem p = make_problem({8, 2, 128}, runs, GetParam());
     const std::vector<uint16_t> once = run(p);
     EXPECT_EQ(once, run(p, {StepInputs::kAfterWait, false, 3}));
     EXPECT_EQ(once, run(p, {StepInputs::kSettled, false, 2}));

@@ -1,5 +1,6 @@
-// What the steps of a layer promise of one another: rows of flat steps have the same bits in any
-// batch, from a graph, and when they go on alone behind the keys and values of a large step.
+// What the steps of a layer promise of one another, with either type of pages: rows of flat steps
+// have the same bits in any batch, from a graph, and when they go on alone behind the keys and
+// values of a large step.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -51,12 +52,14 @@ std::vector<int32_t> all_rows(int32_t n) {
   return rows;
 }
 
+constexpr KvType kTypes[] = {KvType::kF16, KvType::kInt8};
+
 // The rows of a batch in steps of `at_once` rows.
 Results run_in_parts(const DeviceLayer& layer, const LayerWeights& w, const PagedBatch& batch,
-                     const std::vector<int32_t>& tokens, int32_t at_once) {
+                     const std::vector<int32_t>& tokens, int32_t at_once, KvType type) {
   Results results;
-  LayerSteps steps(layer, limits_for(w.shape, batch, at_once));
-  const DeviceRows values(w.shape, batch);
+  LayerSteps steps(layer, limits_for(w.shape, batch, at_once, type));
+  const DeviceRows values(w.shape, batch, type);
   for (int32_t first = 0; first < batch.n_rows(); first += at_once) {
     const int32_t n = std::min(at_once, batch.n_rows() - first);
     std::vector<int32_t> rows = all_rows(n);
@@ -82,14 +85,16 @@ TEST_P(CudaStepExactness, RowsOfFlatStepsHaveTheSameBitsInAnyBatch) {
   const DeviceLayer layer(w_);
   const PagedBatch batch = batch_of_rows(64);
   const std::vector<int32_t> words = tokens(64);
-  const Results alone = run_in_parts(layer, w_, batch, words, 1);
-  for (const int32_t at_once : {2, 5, 8, 13, 16, 33, 64}) {
-    SCOPED_TRACE(at_once);
-    const Results together = run_in_parts(layer, w_, batch, words, at_once);
-    EXPECT_TRUE(together.x == alone.x);
-    EXPECT_TRUE(together.logits == alone.logits);
-    EXPECT_TRUE(together.k_pages == alone.k_pages);
-    EXPECT_TRUE(together.v_pages == alone.v_pages);
+  for (const KvType type : kTypes) {
+    const Results alone = run_in_parts(layer, w_, batch, words, 1, type);
+    for (const int32_t at_once : {2, 5, 8, 13, 16, 33, 64}) {
+      SCOPED_TRACE(at_once);
+      const Results together = run_in_parts(layer, w_, batch, words, at_once, type);
+      EXPECT_TRUE(together.x == alone.x);
+      EXPECT_TRUE(together.logits == alone.logits);
+      EXPECT_TRUE(together.k_pages == alone.k_pages);
+      EXPECT_TRUE(together.v_pages == alone.v_pages);
+    }
   }
 }
 
@@ -124,30 +129,33 @@ TEST_P(CudaStepExactness, KeptRowsGoOnAsIfTheyWereAStepOfTheirOwn) {
   const std::vector<int32_t> kept = {7, 64, 129};
   const std::vector<uint16_t> q = random_halves(int64_t{130} * s.q_width(), 1.0f, random_);
   const std::vector<float> x = residual(130);
-  std::vector<float> results[2];
-  for (const bool keeps : {true, false}) {
-    std::vector<int32_t> rows = keeps ? all_rows(130) : kept;
-    StepRun run(layer, w_, part_of(batch, rows), tokens(static_cast<int32_t>(rows.size())),
-                keeps ? kept : all_rows(3));
-    std::vector<float> run_x;
-    std::vector<uint16_t> run_q;
-    for (const int32_t row : rows) {
-      run_x.insert(run_x.end(), x.begin() + row * s.hidden, x.begin() + (row + 1) * s.hidden);
-      run_q.insert(run_q.end(), q.begin() + row * s.q_width(), q.begin() + (row + 1) * s.q_width());
+  for (const KvType type : kTypes) {
+    std::vector<float> results[2];
+    for (const bool keeps : {true, false}) {
+      std::vector<int32_t> rows = keeps ? all_rows(130) : kept;
+      StepRun run(layer, w_, part_of(batch, rows), tokens(static_cast<int32_t>(rows.size())),
+                  keeps ? kept : all_rows(3), type);
+      std::vector<float> run_x;
+      std::vector<uint16_t> run_q;
+      for (const int32_t row : rows) {
+        run_x.insert(run_x.end(), x.begin() + row * s.hidden, x.begin() + (row + 1) * s.hidden);
+        run_q.insert(run_q.end(), q.begin() + row * s.q_width(),
+                     q.begin() + (row + 1) * s.q_width());
+      }
+      run.rows.x.write(run_x);
+      run.rows.q.write(run_q);
+      CudaSteps::KeptRows values = {run.rows.x.data(), run.rows.q.data()};
+      EXPECT_EQ(run.steps.steps().can_keep_logit_rows(), keeps);
+      if (keeps) values = run.steps.steps().keep_logit_rows(values.x, values.q);
+      run.steps.attention(values.q, run.rows.kv(), run.rows.attention.data());
+      run.steps.out_proj(run.rows.attention.data(), values.x);
+      run.steps.mlp(values.x);
+      const DeviceArray<float> logits(int64_t{3} * s.vocab);
+      run.steps.lm_head(Head::kInt8, 3, values.x, nullptr, logits.data());
+      results[keeps ? 0 : 1] = logits.read();
     }
-    run.rows.x.write(run_x);
-    run.rows.q.write(run_q);
-    CudaSteps::KeptRows values = {run.rows.x.data(), run.rows.q.data()};
-    EXPECT_EQ(run.steps.steps().can_keep_logit_rows(), keeps);
-    if (keeps) values = run.steps.steps().keep_logit_rows(values.x, values.q);
-    run.steps.attention(values.q, run.rows.kv(), run.rows.attention.data());
-    run.steps.out_proj(run.rows.attention.data(), values.x);
-    run.steps.mlp(values.x);
-    const DeviceArray<float> logits(int64_t{3} * s.vocab);
-    run.steps.lm_head(Head::kInt8, 3, values.x, nullptr, logits.data());
-    results[keeps ? 0 : 1] = logits.read();
+    EXPECT_TRUE(results[0] == results[1]);
   }
-  EXPECT_TRUE(results[0] == results[1]);
 }
 
 TEST_P(CudaStepExactness, AGraphOfAStepServesTheNextStepOfItsShape) {
@@ -155,31 +163,33 @@ TEST_P(CudaStepExactness, AGraphOfAStepServesTheNextStepOfItsShape) {
   const DeviceLayer layer(w_);
   const PagedBatch batch = batch_of_rows(24);
   const std::vector<int32_t> words = tokens(24);
-  const Results want = run_in_parts(layer, w_, batch, words, 6);
-  LayerSteps steps(layer, limits_for(w_.shape, batch, 6));
-  const DeviceRows values(w_.shape, batch);
-  const DeviceArray<float> logits(int64_t{6} * w_.shape.vocab);
-  GraphExec graph;
-  StepShape captured;
-  for (int32_t first = 0; first < 24; first += 6) {
-    std::vector<int32_t> rows = all_rows(6);
-    for (int32_t& row : rows) row += first;
-    const StepShape shape =
-        steps.begin(part_of(batch, rows), {words.begin() + first, words.begin() + first + 6},
-                    all_rows(6), w_.embedding.data());
-    if (!graph || !(shape == captured)) {
-      captured = shape;
-      graph = capture(steps.steps().stream(), [&] {
-        run_layer(steps, values);
-        steps.lm_head(Head::kInt8, 6, values.x.data(), nullptr, logits.data());
-      });
+  for (const KvType type : kTypes) {
+    const Results want = run_in_parts(layer, w_, batch, words, 6, type);
+    LayerSteps steps(layer, limits_for(w_.shape, batch, 6, type));
+    const DeviceRows values(w_.shape, batch, type);
+    const DeviceArray<float> logits(int64_t{6} * w_.shape.vocab);
+    GraphExec graph;
+    StepShape captured;
+    for (int32_t first = 0; first < 24; first += 6) {
+      std::vector<int32_t> rows = all_rows(6);
+      for (int32_t& row : rows) row += first;
+      const StepShape shape =
+          steps.begin(part_of(batch, rows), {words.begin() + first, words.begin() + first + 6},
+                      all_rows(6), w_.embedding.data());
+      if (!graph || !(shape == captured)) {
+        captured = shape;
+        graph = capture(steps.steps().stream(), [&] {
+          run_layer(steps, values);
+          steps.lm_head(Head::kInt8, 6, values.x.data(), nullptr, logits.data());
+        });
+      }
+      CUDA_CHECK(cudaGraphLaunch(graph.get(), steps.steps().stream()));
+      const std::vector<float> got = logits.read();
+      EXPECT_TRUE(std::equal(got.begin(), got.end(),
+                             want.logits.begin() + int64_t{first} * w_.shape.vocab));
     }
-    CUDA_CHECK(cudaGraphLaunch(graph.get(), steps.steps().stream()));
-    const std::vector<float> got = logits.read();
-    EXPECT_TRUE(
-        std::equal(got.begin(), got.end(), want.logits.begin() + int64_t{first} * w_.shape.vocab));
+    EXPECT_TRUE(values.k_pages.read() == want.k_pages);
   }
-  EXPECT_TRUE(values.k_pages.read() == want.k_pages);
 }
 
 }  // namespace

@@ -196,7 +196,7 @@ struct QkvRow {
 // Slots of other tokens must be as they were.
 void expect_other_slots_kept(const StepRun& run) {
   std::vector<uint16_t> got[] = {run.rows.k_pages.read(), run.rows.v_pages.read()};
-  const std::vector<uint16_t> before[] = {cuda_keys(run.batch), run.batch.v_pages};
+  const std::vector<uint16_t> before[] = {keys_in_cuda_order(run.batch), run.batch.v_pages};
   for (int32_t row = 0; row < run.batch.n_rows(); ++row) {
     for (int32_t head = 0; head < run.batch.heads.n_kv_heads; ++head) {
       for (int32_t d = 0; d < run.batch.heads.head_dim; ++d) {

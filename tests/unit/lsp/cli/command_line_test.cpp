@@ -61,12 +61,14 @@ TEST(CommandLine, TakesEveryOptionOfComplete) {
 }
 
 TEST(CommandLine, TakesTheDeviceForEveryCommand) {
-  const auto lsp = parsed_as<LspArguments>(
-      {"lsp", "--device", "cuda:1", "--gpu-memory", "11GiB", "--context", "16384"});
+  const auto lsp = parsed_as<LspArguments>({"lsp", "--device", "cuda:1", "--gpu-memory", "11GiB",
+                                            "--context", "16384", "--kv-type", "int8"});
   EXPECT_EQ(lsp.model.device, "cuda:1");
   EXPECT_EQ(lsp.model.gpu_memory, "11GiB");
   EXPECT_EQ(lsp.model.context_tokens, 16384);
+  EXPECT_EQ(lsp.model.kv_type, "int8");
   EXPECT_EQ(parsed_as<BenchArguments>({"bench", "--device", "cuda"}).model.device, "cuda");
+  EXPECT_EQ(parsed_as<BenchArguments>({"bench", "--kv-type", "int8"}).model.kv_type, "int8");
   EXPECT_EQ(parsed_as<DoctorArguments>({"doctor", "--device", "cpu"}).model.device, "cpu");
   EXPECT_EQ(parsed_as<ExplainArguments>({"explain", "a", "--lines", "1"}).model.device, "auto");
 }
@@ -93,6 +95,8 @@ TEST(CommandLine, RefusesADeviceOrASizeThatIsNone) {
               HasSubstr("want auto, cpu, cuda or cuda:N, found \"gpu\""));
   EXPECT_THAT(usage_error({"bench", "--gpu-memory", "lots"}).message,
               HasSubstr("want a size such as 11GiB"));
+  EXPECT_THAT(usage_error({"complete", "a.py", "--at", "1:1", "--kv-type", "fp8"}).message,
+              HasSubstr("want f16 or int8, found \"fp8\""));
 }
 
 TEST(CommandLine, TakesWhatLanguageClientsAddToTheServersCommand) {

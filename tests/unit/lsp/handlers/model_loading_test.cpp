@@ -217,12 +217,15 @@ TEST(ModelLoading, HandsTheEngineTheSettingsOfTheDevice) {
   loader.steps.push("done");
   server.wait_until_ready();
   EXPECT_EQ(loader.asked.pop()->device, "auto");
-  server.client.notify(
-      "workspace/didChangeConfiguration",
-      {{"settings", {{"device", "cuda:1"}, {"gpuMemory", "11GiB"}, {"contextTokens", 4096}}}});
+  server.client.notify("workspace/didChangeConfiguration", {{"settings",
+                                                             {{"device", "cuda:1"},
+                                                              {"gpuMemory", "11GiB"},
+                                                              {"kvType", "int8"},
+                                                              {"contextTokens", 4096}}}});
   const auto options = loader.asked.pop();
   EXPECT_EQ(options->device, "cuda:1");
   EXPECT_EQ(options->gpu_memory, "11GiB");
+  EXPECT_EQ(options->kv_type, "int8");
   EXPECT_EQ(options->context_tokens, 4096);
   loader.steps.push("done");
   server.wait_until_ready();
