@@ -54,10 +54,13 @@ __device__ __forceinline__ void multiply_on_wgmma(const WarpgroupArgs& args,
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) dequantize_word(word[step], zeros, a[0][step]);
   RowPairScale scale = weights.scale();
+  const bool turns = tokens.n_stages < block.n_groups;  // the ring of tokens
 #pragma unroll 1
   for (int i = 0; i < block.n_groups; ++i) {
-    if (threadIdx.x == 0) refill_columns(args, block, tokens, i);
-    __syncwarp();
+    if (turns) {
+      if (threadIdx.x == 0) refill_columns(args, block, tokens, i);
+      __syncwarp();
+    }
     const uint64_t rows = wgmma_rows(tokens.wait() + part_at);
     RowPairScale next_scale;
 #pragma unroll
@@ -104,10 +107,13 @@ __device__ __forceinline__ void multiply_on_mma(const WarpgroupArgs& args,
                                                 int lane, float (&acc)[Tiling::kSums]) {
   const ZeroPoints zeros = symmetric_zero_points();
   const uint32_t line = part_at + lane % 8 * TokenColumns::kLineBytes;
+  const bool turns = tokens.n_stages < block.n_groups;  // the ring of tokens
 #pragma unroll 1
   for (int i = 0; i < block.n_groups; ++i) {
-    if (threadIdx.x == 0) refill_columns(args, block, tokens, i);
-    __syncwarp();
+    if (turns) {
+      if (threadIdx.x == 0) refill_columns(args, block, tokens, i);
+      __syncwarp();
+    }
     const uint32_t rows = tokens.wait() + line;
     float part[Tiling::kTokenTiles][4];
     uint32_t word[4];
@@ -257,7 +263,8 @@ __global__ void __launch_bounds__(Tiling::kThreads, Tiling::kMinBlocks)
   __shared__ uint64_t s_barriers[2 * kMostTokenStages];
   __shared__ float s_norm[Tiling::kTokens];
   const int lane = static_cast<int>(threadIdx.x) % kWarp;
-  const int warp = static_cast<int>(threadIdx.x) / kWarp;
+  // The compiler must see that it is the same in all lanes: what follows from it goes to wgmma.
+  const int warp = __shfl_sync(~0u, static_cast<int>(threadIdx.x) / kWarp, 0);
   const uint32_t s_base = (shared_address(s_raw) + 1023) & ~1023u;
   const uint32_t s_full = shared_address(s_barriers);
   const auto block = WarpgroupBlock::find<Tiling>(w, args);
@@ -280,6 +287,7 @@ __global__ void __launch_bounds__(Tiling::kThreads, Tiling::kMinBlocks)
   }
   pdl_wait();
   if (threadIdx.x == 0) {
+#pragma unroll 1
     for (int i = 0; i < min(args.stages, block.n_groups); ++i)
       copy_columns(args, block, tokens, i, i);
   }

@@ -1,6 +1,13 @@
 // Epilogues of flat products that leave the next product's tokens as an image (TokenColumns): the
 // arithmetic of kernels/cuda/flat_epilogues.cuh, to the bit, with one store of two inputs where
-// that has two of one. What the engine would use if such products were chosen.
+// that has two of one.
+//
+// In the engine, a step of 8 to 64 rows would have all of its activations as images (of 8, 16, 32
+// or 64 tokens, those past the last row stale), one of fewer rows none: AddEpilogue,
+// GateUpEpilogue, embed_rows and prepare_rows, and attention (store_chunk of rows with one chunk,
+// merge_chunks) would take the kind of place as a template argument. Who reads rows otherwise: the
+// head, which gathers some of them: it would copy their lines, 128 bytes of each tile, or the last
+// layer's AddEpilogue writes rows.
 #pragma once
 
 #include "kernels/cuda/flat_epilogues.cuh"

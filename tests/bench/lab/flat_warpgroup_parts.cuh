@@ -176,6 +176,7 @@ __device__ __forceinline__ void copy_columns(const WarpgroupArgs& args, const Wa
     return;
   }
   const int64_t part_bytes = int64_t{block.n_groups} * Tiling::kGroupBytes;
+#pragma unroll 1
   for (int part = 0; part < args.parts; ++part)
     bulk_load(to + part * Tiling::kGroupBytes, from + part * part_bytes, Tiling::kGroupBytes, full);
 }
