@@ -122,6 +122,8 @@ const char* name_of(Format format) {
       return "AWQ";
     case Format::kCompressed:
       return "compressed-tensors";
+    case Format::kGguf:
+      return "GGUF";
   }
   return "";
 }
@@ -129,7 +131,8 @@ const char* name_of(Format format) {
 }  // namespace
 
 std::string describe(const QuantConfig& config) {
-  if (config.format == Format::kDense) return name_of(config.format);
+  const bool integers = config.format != Format::kDense && config.format != Format::kGguf;
+  if (!integers) return name_of(config.format);
   const std::string group =
       config.group == kWholeColumn ? "whole columns" : fmt::format("groups of {}", config.group);
   std::string zeros = "symmetric";

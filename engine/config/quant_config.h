@@ -19,6 +19,7 @@ struct QuantConfig {
     kGptq,        // AutoGPTQ, GPTQModel
     kAwq,         // AutoAWQ, version "gemm"
     kCompressed,  // compressed-tensors, format "pack-quantized"
+    kGguf         // each tensor has its own type
   };
   enum class Zeros {
     kStoredLessOne,  // "gptq" (v1, AutoGPTQ)

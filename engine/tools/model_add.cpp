@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "engine/weights/packed_writer.h"
 #include "engine/weights/weight_cache.h"
 #include "engine/weights/weight_source.h"
+#include "kernels/common/check.h"
 
 namespace incipit::engine {
 namespace {
@@ -34,16 +36,23 @@ struct Job {
   uint64_t source_fingerprint = 0;
 };
 
-// A tokenizer of another model, or chat tokens that are not there, are told before any work.
-Result<void> check_tokenizer(const fs::path& directory, const ModelConfig& config) {
-  const fs::path path = directory / "tokenizer.json";
-  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::load(path));
+// A tokenizer of another model, or special tokens that are not there, are told before any work.
+Result<void> check_tokenizer(const ModelSource& source, const std::vector<SmallFile>& files,
+                             const ModelConfig& config) {
+  const auto file = std::find_if(files.begin(), files.end(), [](const SmallFile& small) {
+    return small.name == "tokenizer.json";
+  });
+  CHECK(file != files.end());
+  const std::string where =
+      (is_gguf(source.path) ? source.path : source.path / file->name).string();
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::parse(file->bytes, where));
   if (tokenizer->vocab_size() > config.vocab) {
     return Error{ErrorCode::kCorrupt,
-                 fmt::format("{}: want at most the model's {} tokens, found {}", path.string(),
+                 fmt::format("{}: want at most the model's {} tokens, found {}", where,
                              config.vocab, tokenizer->vocab_size())};
   }
-  const auto format = load_prompt_format(directory, *tokenizer);
+  if (is_gguf(source.path)) return {};  // its ids are those of config, which are checked
+  const auto format = load_prompt_format(source.path, *tokenizer);
   if (!format.ok()) return format.error();
   return {};
 }
@@ -58,9 +67,9 @@ Result<Job> open_job(const AddModelOptions& options) {
                     "beginning with '.', found \"{}\"",
                     name)};
   }
-  ASSIGN_OR_RETURN(auto small_files, read_small_files(source.directory));
-  ASSIGN_OR_RETURN(OpenedCheckpoint opened, open_checkpoint(source.directory, kAddedHead));
-  TRY(check_tokenizer(source.directory, opened.config));
+  ASSIGN_OR_RETURN(auto small_files, read_small_files(source.path));
+  ASSIGN_OR_RETURN(OpenedCheckpoint opened, open_checkpoint(source.path, kAddedHead));
+  TRY(check_tokenizer(source, small_files, opened.config));
   const uint64_t fingerprint = checksum(std::string_view(fmt::format(
       "{:016x} {:016x}", opened.identity.source_fingerprint, fingerprint_of(small_files))));
   return Job{std::move(source), name, std::move(small_files), std::move(opened), fingerprint};
@@ -87,11 +96,11 @@ Result<std::optional<ModelManifest>> find_previous(const ModelDirectory& directo
                              "not make (--name chooses another)",
                              place.string())};
   }
-  if (manifest->source != job.source.directory.string()) {
+  if (manifest->source != job.source.path.string()) {
     return Error{ErrorCode::kInvalidArgument,
                  fmt::format("model \"{}\": want the source it was made from, {}, found {} (--name "
                              "chooses another name, `incipit model remove {}` frees this one)",
-                             job.name, manifest->source, job.source.directory.string(), job.name)};
+                             job.name, manifest->source, job.source.path.string(), job.name)};
   }
   return manifest;
 }
@@ -129,15 +138,14 @@ Result<ModelManifest> write_model(const fs::path& directory, const Job& job,
   const auto packing = [&](int64_t done, int64_t total, const std::string& section) {
     if (progress) progress(done, total, section);
   };
-  ASSIGN_OR_RETURN(
-      const Conversion conversion,
-      pack_checkpoint(weights, job.source.directory, job.opened, source, packing, cancel));
+  ASSIGN_OR_RETURN(const Conversion conversion,
+                   pack_checkpoint(weights, job.source.path, job.opened, source, packing, cancel));
   for (const SmallFile& file : job.small_files) {
     TRY(write_small_file(directory / file.name, file.bytes));
   }
   ASSIGN_OR_RETURN(const PackedFile packed, open_packed_file(weights));
   ModelManifest manifest;
-  manifest.source = job.source.directory.string();
+  manifest.source = job.source.path.string();
   manifest.format = describe(job.opened.quant);
   manifest.conversion = describe(conversion);
   manifest.source_bytes = source_bytes(job);

@@ -8,8 +8,10 @@
 
 #include "engine/config/json_fields.h"
 #include "engine/weights/checksum.h"
+#include "engine/weights/gguf_model.h"
 #include "engine/weights/model_manifest.h"
 #include "engine/weights/model_registry.h"
+#include "engine/weights/pack_checkpoint.h"
 
 namespace incipit::engine {
 namespace {
@@ -35,14 +37,14 @@ constexpr std::array<SmallFileRow, 12> kSmallFiles = {{{"config.json", true},
 
 Error refuse(const fs::path& given, const std::string& found, ErrorCode code) {
   return Error{code, fmt::format("{}: want a directory in Hugging Face layout (config.json, "
-                                 "tokenizer.json, *.safetensors) or a file in one, found {}",
+                                 "tokenizer.json, *.safetensors), a file in one, or a GGUF file, "
+                                 "found {}",
                                  given.string(), found)};
 }
 
 // What people have on disk that is no such directory, by its name.
 std::string describe_other_file(const fs::path& file) {
   const std::string extension = file.extension().string();
-  if (extension == ".gguf") return "a GGUF file, which this version cannot read";
   if (extension == ".bin" || extension == ".pt" || extension == ".pth") {
     return "a PyTorch pickle, which can run code when it is opened; a safetensors version of the "
            "model works";
@@ -79,6 +81,7 @@ Result<ModelSource> resolve_source(const fs::path& given) {
     return refuse(given, absent ? "nothing" : failure.message(),
                   absent ? ErrorCode::kNotFound : ErrorCode::kIo);
   }
+  if (is_gguf(path)) return ModelSource{path, as_model_name(given.stem().string())};
   fs::path directory = path;
   if (!fs::is_directory(path, failure)) {
     const std::string extension = path.extension().string();
@@ -101,6 +104,14 @@ Result<ModelSource> resolve_source(const fs::path& given) {
 
 Result<std::vector<SmallFile>> read_small_files(const fs::path& directory) {
   std::vector<SmallFile> files;
+  if (is_gguf(directory)) {
+    ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(directory));
+    ASSIGN_OR_RETURN(std::string config, gguf_config_json(file));
+    ASSIGN_OR_RETURN(std::string tokenizer, gguf_tokenizer_json(file));
+    files.push_back({"config.json", std::move(config)});
+    files.push_back({"tokenizer.json", std::move(tokenizer)});
+    return files;
+  }
   for (const SmallFileRow& row : kSmallFiles) {
     auto text = read_text_file(directory / row.name);
     if (text.ok()) {

@@ -13,12 +13,12 @@ namespace incipit::engine {
 
 // What was given to `incipit model add`.
 struct ModelSource {
-  std::filesystem::path directory;  // canonical
-  std::string suggested_name;       // from the directory, a name that is_model_name() takes
+  std::filesystem::path path;  // canonical: a directory, or a GGUF file
+  std::string suggested_name;  // after it, a name that is_model_name() takes
 };
 
-// A directory in Hugging Face layout, or one of the files in it. Anything else is refused with what
-// it seems to be.
+// A directory in Hugging Face layout, one of the files in it, or a GGUF file. Anything else is
+// refused with what it seems to be.
 Result<ModelSource> resolve_source(const std::filesystem::path& given);
 
 // A small file of a model: configuration, tokenizer, licence.
@@ -28,8 +28,8 @@ struct SmallFile {
 };
 
 // Those of the directory that loading and the licence need later; links are followed. Required:
-// config.json and tokenizer.json.
-Result<std::vector<SmallFile>> read_small_files(const std::filesystem::path& directory);
+// config.json and tokenizer.json. Of a GGUF file: those two, made from its metadata.
+Result<std::vector<SmallFile>> read_small_files(const std::filesystem::path& source);
 
 // Over names and bytes.
 uint64_t fingerprint_of(const std::vector<SmallFile>& files);

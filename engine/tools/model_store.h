@@ -15,8 +15,8 @@
 namespace incipit::engine {
 
 struct AddModelOptions {
-  std::filesystem::path source;  // a directory in Hugging Face layout, or a file in one
-  std::string name;              // empty: after the directory
+  std::filesystem::path source;  // a directory in Hugging Face layout, a file in one, a GGUF file
+  std::string name;              // empty: after the directory or the GGUF file
 };
 
 struct AddedModel {

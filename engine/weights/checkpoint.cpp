@@ -78,6 +78,14 @@ Result<Checkpoint> Checkpoint::open(const fs::path& dir) {
   return checkpoint;
 }
 
+Result<Checkpoint> Checkpoint::from_gguf(TensorFile file, int32_t head_dim) {
+  Checkpoint checkpoint;
+  checkpoint.dir_ = fs::path(file.where()).parent_path();
+  checkpoint.files_.push_back(std::move(file));
+  checkpoint.paired_head_dim_ = head_dim;
+  return checkpoint;
+}
+
 Result<void> Checkpoint::open_shards(const fs::path& index_path) {
   ASSIGN_OR_RETURN(const std::string text, read_text_file(index_path));
   ASSIGN_OR_RETURN(const auto shards, parse_shard_index(text, index_path.string()));

@@ -1,5 +1,6 @@
 // Checkpoint: all tensors of a model directory, from one safetensors file or from the shards that
-// model.safetensors.index.json names. Opened on the loading thread; immutable afterwards.
+// model.safetensors.index.json names, or those of a GGUF file. Opened on the loading thread;
+// immutable afterwards.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,8 @@ class Checkpoint {
   // Files are looked for in this order: model.safetensors, model.safetensors.index.json, the only
   // *.safetensors in the directory.
   static Result<Checkpoint> open(const std::filesystem::path& dir);
+  // A GGUF file, under Hugging Face's tensor names (gguf_model.h).
+  static Result<Checkpoint> from_gguf(TensorFile file, int32_t head_dim);
 
   const Tensor* find(std::string_view name) const;  // nullptr: not in the checkpoint
   // The tensor with this very shape and one of these types, or an error naming file, tensor, wanted
@@ -30,6 +33,8 @@ class Checkpoint {
   std::string where(std::string_view name) const;
 
   const std::vector<TensorFile>& files() const { return files_; }
+  // Of a GGUF file: rows of q and k lie as gguf_row() says, in heads of this size; 0: as they are.
+  int32_t paired_head_dim() const { return paired_head_dim_; }
 
  private:
   Checkpoint() = default;
@@ -38,6 +43,7 @@ class Checkpoint {
   std::filesystem::path dir_;
   std::vector<TensorFile> files_;
   std::unordered_map<std::string, size_t> file_of_;  // only when sharded
+  int32_t paired_head_dim_ = 0;
 };
 
 // The files that open() would read, the index included; for whoever shows or checks them.

@@ -2,22 +2,37 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "engine/weights/block_formats.h"
 #include "kernels/common/check.h"
 #include "kernels/common/half.h"
 
 namespace incipit::engine {
 namespace {
 
-Error bad_value(const Tensor& tensor, const std::string& where, int64_t i, const char* want) {
+constexpr std::array<TensorType, 11> kNumberTypes = {
+    TensorType::kF16,  TensorType::kBF16, TensorType::kF32,  TensorType::kQ4_0,
+    TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ8_0,
+    TensorType::kQ4K,  TensorType::kQ5K,  TensorType::kQ6K};
+constexpr const char* kHalfWanted = "a number that fp16 can hold";
+static_assert(std::equal(kFloatTypes.begin(), kFloatTypes.end(), kNumberTypes.begin()));
+
+Error bad_value(const Tensor& tensor, const std::string& where, int64_t i, const char* want,
+                float found) {
   return Error{ErrorCode::kCorrupt, fmt::format("{}: {}: element {}: want {}, found {}", where,
-                                                tensor.name, i, want, float_at(tensor, i))};
+                                                tensor.name, i, want, found)};
 }
 
 }  // namespace
+
+std::span<const TensorType> number_types(const Checkpoint& checkpoint) {
+  const bool blocks = checkpoint.paired_head_dim() != 0;
+  return std::span(kNumberTypes).first(blocks ? kNumberTypes.size() : kFloatTypes.size());
+}
 
 float float_at(const Tensor& tensor, int64_t i) {
   if (tensor.type == TensorType::kF32) {
@@ -37,6 +52,15 @@ void copy_floats(const Tensor& tensor, int64_t first, std::span<float> out) {
     if (!out.empty()) std::memcpy(out.data(), tensor.data.data() + first * 4, out.size() * 4);
     return;
   }
+  if (is_block_type(tensor.type)) {
+    const BlockShape block = block_shape(tensor.type);
+    CHECK_EQ(first % block.n_elements, 0);
+    const auto skip = static_cast<size_t>(first / block.n_elements * block.n_bytes);
+    const size_t n_bytes =
+        out.size() / static_cast<size_t>(block.n_elements) * static_cast<size_t>(block.n_bytes);
+    dequantise_blocks(tensor.type, tensor.data.subspan(skip, n_bytes), out);
+    return;
+  }
   const std::byte* from = tensor.data.data() + first * 2;
   const bool brain = tensor.type == TensorType::kBF16;
   for (size_t i = 0; i < out.size(); ++i) {
@@ -48,11 +72,10 @@ void copy_floats(const Tensor& tensor, int64_t first, std::span<float> out) {
 
 Result<void> read_floats(const Tensor& tensor, const std::string& where, std::span<float> out) {
   CHECK_EQ(static_cast<int64_t>(out.size()), tensor.n_elements());
+  copy_floats(tensor, 0, out);
   for (size_t i = 0; i < out.size(); ++i) {
-    out[i] = float_at(tensor, static_cast<int64_t>(i));
-    if (!std::isfinite(out[i])) {
-      return bad_value(tensor, where, static_cast<int64_t>(i), "a finite number");
-    }
+    if (std::isfinite(out[i])) continue;
+    return bad_value(tensor, where, static_cast<int64_t>(i), "a finite number", out[i]);
   }
   return {};
 }
@@ -60,15 +83,24 @@ Result<void> read_floats(const Tensor& tensor, const std::string& where, std::sp
 Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out) {
   CHECK_EQ(static_cast<int64_t>(out.size()), tensor.n_elements());
   constexpr uint16_t kExponent = 0x7c00;  // all ones: infinite or not a number
-  for (size_t i = 0; i < out.size(); ++i) {
-    const auto index = static_cast<int64_t>(i);
-    if (tensor.type == TensorType::kF16) {
-      std::memcpy(&out[i], tensor.data.data() + index * 2, sizeof(out[i]));
-    } else {
-      out[i] = kernels::float_to_half(float_at(tensor, index));
+  if (tensor.type == TensorType::kF16) {
+    if (!out.empty()) std::memcpy(out.data(), tensor.data.data(), out.size() * 2);
+    for (size_t i = 0; i < out.size(); ++i) {
+      if ((out[i] & kExponent) != kExponent) continue;
+      return bad_value(tensor, where, static_cast<int64_t>(i), kHalfWanted,
+                       kernels::half_to_float(out[i]));
     }
-    if ((out[i] & kExponent) == kExponent) {
-      return bad_value(tensor, where, index, "a number that fp16 can hold");
+    return {};
+  }
+  constexpr size_t kChunk = 4096;  // a multiple of every block
+  std::array<float, kChunk> floats;
+  for (size_t first = 0; first < out.size(); first += kChunk) {
+    const size_t n = std::min(kChunk, out.size() - first);
+    copy_floats(tensor, static_cast<int64_t>(first), std::span(floats).first(n));
+    for (size_t i = 0; i < n; ++i) {
+      out[first + i] = kernels::float_to_half(floats[i]);
+      if ((out[first + i] & kExponent) != kExponent) continue;
+      return bad_value(tensor, where, static_cast<int64_t>(first + i), kHalfWanted, floats[i]);
     }
   }
   return {};

@@ -1,4 +1,4 @@
-// Reading F16, BF16 and F32 tensors as float or fp16. Loading thread only.
+// Reading F16, BF16, F32 and block tensors as float or fp16. Loading thread only.
 #pragma once
 
 #include <array>
@@ -15,10 +15,14 @@ namespace incipit::engine {
 inline constexpr std::array<TensorType, 3> kFloatTypes = {TensorType::kF16, TensorType::kBF16,
                                                           TensorType::kF32};
 
+// What a table of numbers may be made of: kFloatTypes, in a GGUF file block types too.
+std::span<const TensorType> number_types(const Checkpoint& checkpoint);
+
 // Element i of a tensor of one of kFloatTypes, i < n_elements().
 float float_at(const Tensor& tensor, int64_t i);
 
-// Elements first .. first + out.size() - 1 as they are, numbers or not.
+// Elements first .. first + out.size() - 1 as they are, numbers or not. Of a block type: whole
+// blocks.
 void copy_floats(const Tensor& tensor, int64_t first, std::span<float> out);
 
 // Every element, out.size() == n_elements(). A value that is infinite, not a number or (for fp16)

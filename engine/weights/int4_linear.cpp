@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "engine/weights/float_tensor.h"
 #include "kernels/common/check.h"

@@ -14,12 +14,13 @@
 
 namespace incipit::engine {
 
-// Full precision, [rows, cols] of F16, BF16 or F32.
+// Numbers: [rows, cols] of F16, BF16, F32 or, in a GGUF file, blocks of any type.
 struct DenseLinear {
   std::string name;  // without ".weight"
   int32_t rows = 0;
   int32_t cols = 0;
   const Tensor* weight = nullptr;
+  int32_t paired_head_dim = 0;  // rows lie as gguf_row() says; 0: as they are
 };
 
 using Linear = std::variant<Int4Linear, DenseLinear>;

@@ -3,14 +3,39 @@
 #include <fmt/core.h>
 
 #include <functional>
+#include <system_error>
 #include <utility>
 
+#include "engine/weights/gguf_model.h"
 #include "engine/weights/weight_cache.h"
 
 namespace incipit::engine {
 
+namespace {
+
+Result<OpenedCheckpoint> open_gguf(const std::filesystem::path& path, HeadFormat head_format) {
+  ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(path));
+  ASSIGN_OR_RETURN(const std::string json, gguf_config_json(file));
+  ASSIGN_OR_RETURN(ModelConfig config, parse_model_config(json, path.string()));
+  ASSIGN_OR_RETURN(TensorFile tensors, gguf_tensors(file));
+  ASSIGN_OR_RETURN(Checkpoint checkpoint,
+                   Checkpoint::from_gguf(std::move(tensors), config.head_dim));
+  const QuantConfig quant{.format = QuantConfig::Format::kGguf};
+  ASSIGN_OR_RETURN(PackedIdentity identity,
+                   packed_identity(config, head_format, checkpoint, quant));
+  return OpenedCheckpoint{std::move(config), quant, std::move(checkpoint), std::move(identity)};
+}
+
+}  // namespace
+
+bool is_gguf(const std::filesystem::path& path) {
+  std::error_code ignored;
+  return path.extension() == ".gguf" && std::filesystem::is_regular_file(path, ignored);
+}
+
 Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& model_dir,
                                          HeadFormat head_format) {
+  if (is_gguf(model_dir)) return open_gguf(model_dir, head_format);
   ASSIGN_OR_RETURN(ModelConfig config, load_model_config(model_dir));
   ASSIGN_OR_RETURN(const QuantConfig quant, load_quant_config(model_dir));
   ASSIGN_OR_RETURN(Checkpoint checkpoint, Checkpoint::open(model_dir));

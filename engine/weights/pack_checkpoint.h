@@ -26,6 +26,8 @@ struct OpenedCheckpoint {
   Checkpoint checkpoint;
   PackedIdentity identity;
 };
+// A file of GGUF's extension: what may stand in the place of a model directory below.
+bool is_gguf(const std::filesystem::path& path);
 Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& model_dir,
                                          HeadFormat head_format);
 

@@ -29,21 +29,19 @@ struct TypeRow {
   int64_t size_bytes;
 };
 
-constexpr std::array<TypeRow, 15> kTypes = {{{TensorType::kBool, "BOOL", 1},
-                                             {TensorType::kU8, "U8", 1},
-                                             {TensorType::kI8, "I8", 1},
-                                             {TensorType::kF8E4M3, "F8_E4M3", 1},
-                                             {TensorType::kF8E5M2, "F8_E5M2", 1},
-                                             {TensorType::kI16, "I16", 2},
-                                             {TensorType::kU16, "U16", 2},
-                                             {TensorType::kF16, "F16", 2},
-                                             {TensorType::kBF16, "BF16", 2},
-                                             {TensorType::kI32, "I32", 4},
-                                             {TensorType::kU32, "U32", 4},
-                                             {TensorType::kF32, "F32", 4},
-                                             {TensorType::kF64, "F64", 8},
-                                             {TensorType::kI64, "I64", 8},
-                                             {TensorType::kU64, "U64", 8}}};
+constexpr std::array<TypeRow, 23> kTypes = {
+    {{TensorType::kBool, "BOOL", 1},      {TensorType::kU8, "U8", 1},
+     {TensorType::kI8, "I8", 1},          {TensorType::kF8E4M3, "F8_E4M3", 1},
+     {TensorType::kF8E5M2, "F8_E5M2", 1}, {TensorType::kI16, "I16", 2},
+     {TensorType::kU16, "U16", 2},        {TensorType::kF16, "F16", 2},
+     {TensorType::kBF16, "BF16", 2},      {TensorType::kI32, "I32", 4},
+     {TensorType::kU32, "U32", 4},        {TensorType::kF32, "F32", 4},
+     {TensorType::kF64, "F64", 8},        {TensorType::kI64, "I64", 8},
+     {TensorType::kU64, "U64", 8},        {TensorType::kQ4_0, "Q4_0", 0},
+     {TensorType::kQ4_1, "Q4_1", 0},      {TensorType::kQ5_0, "Q5_0", 0},
+     {TensorType::kQ5_1, "Q5_1", 0},      {TensorType::kQ8_0, "Q8_0", 0},
+     {TensorType::kQ4K, "Q4_K", 0},       {TensorType::kQ5K, "Q5_K", 0},
+     {TensorType::kQ6K, "Q6_K", 0}}};
 
 const TypeRow& row_of(TensorType type) {
   return *std::find_if(kTypes.begin(), kTypes.end(),
@@ -127,12 +125,12 @@ Result<TensorType> parse_type(const json& entry, const std::string& place) {
     return corrupt(place, fmt::format("dtype: want a string, found {}",
                                       type == entry.end() ? "nothing" : shown(*type)));
   }
-  for (const TypeRow& row : kTypes) {
-    if (type->get_ref<const std::string&>() == row.name) return row.type;
-  }
   std::string names;
-  for (const TypeRow& row : kTypes)
+  for (const TypeRow& row : kTypes) {
+    if (row.size_bytes == 0) continue;
+    if (type->get_ref<const std::string&>() == row.name) return row.type;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);
+  }
   return Error{ErrorCode::kUnsupported,
                fmt::format("{}: dtype: want one of {}, found {}", place, names, shown(*type))};
 }
@@ -210,7 +208,10 @@ int64_t size_of(TensorType type) {
 }
 
 int64_t Tensor::n_elements() const {
-  return static_cast<int64_t>(data.size()) / size_of(type);
+  if (std::count(shape.begin(), shape.end(), 0) > 0) return 0;
+  int64_t count = 1;
+  for (const int64_t extent : shape) count *= extent;
+  return count;
 }
 
 std::string describe_shape(std::span<const int64_t> shape) {
@@ -261,6 +262,24 @@ Result<TensorFile> TensorFile::parse(std::span<const std::byte> bytes, const std
                                      static_cast<size_t>(entry.end - entry.begin));
     file.index_.emplace(entry.tensor.name, file.tensors_.size());
     file.tensors_.push_back(std::move(entry.tensor));
+  }
+  return file;
+}
+
+Result<TensorFile> TensorFile::from_tensors(const std::string& where,
+                                            std::span<const std::byte> header, int64_t size_bytes,
+                                            std::vector<Tensor> tensors,
+                                            std::shared_ptr<const void> mapping) {
+  TensorFile file;
+  file.where_ = where;
+  file.header_ = header;
+  file.size_bytes_ = size_bytes;
+  file.mapping_ = std::move(mapping);
+  file.tensors_ = std::move(tensors);
+  for (size_t i = 0; i < file.tensors_.size(); ++i) {
+    if (file.index_.emplace(file.tensors_[i].name, i).second) continue;
+    return corrupt(where,
+                   fmt::format("want each tensor once, found {} twice", file.tensors_[i].name));
   }
   return file;
 }

@@ -34,10 +34,19 @@ enum class TensorType {
   kF32,
   kF64,
   kI64,
-  kU64
+  kU64,
+  // Blocks of GGUF, which safetensors does not have.
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ8_0,
+  kQ4K,
+  kQ5K,
+  kQ6K
 };
 const char* name_of(TensorType type);  // as the file spells it: "F16"
-int64_t size_of(TensorType type);      // bytes of one element
+int64_t size_of(TensorType type);      // bytes of one element; 0 of a block type
 
 // A borrowed tensor: valid as long as the TensorFile it came from. The data has no alignment.
 struct Tensor {
@@ -46,7 +55,7 @@ struct Tensor {
   std::vector<int64_t> shape;
   std::span<const std::byte> data;  // row-major, little-endian, exactly the product of shape
 
-  int64_t n_elements() const;
+  int64_t n_elements() const;  // the product of shape
 };
 
 // "[2, 128]".
@@ -58,6 +67,11 @@ class TensorFile {
   // The same checks over bytes in memory, which must outlive the result; `where` names them in
   // errors.
   static Result<TensorFile> parse(std::span<const std::byte> bytes, const std::string& where);
+  // Tensors that another format's reader has checked; `mapping` keeps their bytes alive.
+  static Result<TensorFile> from_tensors(const std::string& where,
+                                         std::span<const std::byte> header, int64_t size_bytes,
+                                         std::vector<Tensor> tensors,
+                                         std::shared_ptr<const void> mapping);
 
   const std::string& where() const { return where_; }
   const std::vector<Tensor>& tensors() const { return tensors_; }  // in the order of their data

@@ -78,7 +78,8 @@ Result<void> WeightSource::add(WeightSection section, const QuantConfig& quant) 
     }
     const std::array<int64_t, 2> shape = {part.rows, section.cols};
     const size_t rank = section.kind == WeightKind::kFloat ? 1 : 2;
-    TRY(checkpoint_->require(part.tensor, std::span(shape).first(rank), kFloatTypes));
+    TRY(checkpoint_->require(part.tensor, std::span(shape).first(rank),
+                             number_types(*checkpoint_)));
   }
   Int4Plan int4;
   if (!linears.empty()) {

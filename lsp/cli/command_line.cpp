@@ -229,7 +229,9 @@ void define_model_action(CLI::App& action, ModelArguments& out, ModelArguments::
   using Action = ModelArguments::Action;
   action.callback([&out, which] { out.action = which; });
   if (which == Action::kAdd) {
-    action.add_option("DIR|FILE", out.source, "The checkpoint: a directory in Hugging Face layout")
+    action
+        .add_option("DIR|FILE", out.source,
+                    "The checkpoint: a directory in Hugging Face layout, or a GGUF file")
         ->required()
         ->type_name("");
     action.add_option("--name", out.name, "Name to use it by (default: that of the directory)")
@@ -256,12 +258,7 @@ void define_model(CLI::App& app, ModelArguments& out) {
       {"show", Action::kShow, "Architecture, sizes, source, licence notice, memory of a model"},
       {"default", Action::kDefault, "Choose the model that is used when none is named"},
       {"remove", Action::kRemove, "Remove a model that was added; its source stays"}};
-  for (const Row& row : kRows) {
-    CLI::App* action = app.add_subcommand(row.name, row.what);
-    action->group("Commands");
-    define_model_action(*action, out, row.action);
-  }
-  app.require_subcommand(1);
+  // Before the actions, which take it over.
   app.footer(with_exit_codes(
       "An added model lies in $XDG_DATA_HOME/incipit/models (or ~/.local/share/incipit/models).\n"
       "Its source is never changed, and may go afterwards. Adding the same again does nothing;\n"
@@ -270,6 +267,12 @@ void define_model(CLI::App& app, ModelArguments& out) {
       "  incipit model add ~/models/Meta-Llama-3-8B-Instruct-GPTQ --name llama3\n"
       "  incipit model default llama3\n"
       "  incipit model show llama3 --json\n"));
+  for (const Row& row : kRows) {
+    CLI::App* action = app.add_subcommand(row.name, row.what);
+    action->group("Commands");
+    define_model_action(*action, out, row.action);
+  }
+  app.require_subcommand(1);
 }
 
 constexpr const char* kFooter =

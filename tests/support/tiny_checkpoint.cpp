@@ -80,6 +80,11 @@ double draw_embedding(Random& random) {
 // The tensors of one linear with `rows` outputs and `cols` inputs, GPTQ layout (inputs first).
 void add_linear(std::vector<RawTensor>& tensors, const std::string& name, int32_t rows,
                 int32_t cols, const TinyOptions& options) {
+  if (!options.linear_dtype.empty()) {
+    tensors.push_back(float_tensor(name + ".weight", {rows, cols}, options.linear_dtype,
+                                   options.seed, draw_embedding));
+    return;
+  }
   const int32_t group = options.group < 0 ? cols : options.group;
   const int32_t n_groups = (cols + group - 1) / group;
   const bool stores_less_one = options.checkpoint_format != "gptq_v2";
@@ -266,6 +271,7 @@ json make_config(const TinyOptions& o, const json& tokenizer) {
                    {"sym", o.zeros == TinyZeros::kSymmetric},
                    {"quant_method", "gptq"},
                    {"checkpoint_format", o.checkpoint_format}}}};
+  if (!o.linear_dtype.empty()) config.erase("quantization_config");
   if (o.llama3_rope) {
     config["rope_scaling"] = {{"rope_type", "llama3"},
                               {"factor", 8.0},

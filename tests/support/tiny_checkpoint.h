@@ -43,9 +43,10 @@ struct TinyOptions {
   TinyZeros zeros = TinyZeros::kSymmetric;
   TinyGroupIndex group_index = TinyGroupIndex::kPresent;
   std::string checkpoint_format = "gptq";  // "gptq" stores zero - 1, "gptq_v2" stores the zero
-  std::string norm_dtype = "F16";          // F16, BF16 or F32
-  std::string embedding_dtype = "F16";     // also of an untied head
-  bool llama3_rope = false;                // with rope_scaling of type llama3
+  std::string linear_dtype;        // F16, BF16 or F32: linears in full precision, not quantised
+  std::string norm_dtype = "F16";  // F16, BF16 or F32
+  std::string embedding_dtype = "F16";  // also of an untied head
+  bool llama3_rope = false;             // with rope_scaling of type llama3
 };
 
 struct TinyCheckpoint {

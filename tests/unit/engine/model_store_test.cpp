@@ -160,7 +160,7 @@ TEST_F(ModelStore, SaysWhatASourceIsThatItCannotTake) {
   };
   ASSERT_TRUE(add_model({source, "tiny"}).ok());
   const std::vector<Wrong> table = {{dir / "nothing", "found nothing"},
-                                    {dir / "m.gguf", "GGUF file"},
+                                    {dir / "m.gguf", "version: want 4 bytes"},
                                     {dir / "m.bin", "pickle"},
                                     {dir / "ring", "symbolic links"},
                                     {dir / "empty", "without config.json"},

@@ -1,0 +1,291 @@
+#include "engine/weights/gguf_model.h"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numbers>
+#include <optional>
+#include <utility>
+
+#include "engine/weights/float_tensor.h"
+
+namespace incipit::engine {
+namespace {
+
+using Json = nlohmann::json;
+
+struct NameRow {
+  const char* gguf;
+  const char* hugging_face;
+};
+
+constexpr std::array<NameRow, 3> kModelNames = {{{"token_embd.weight", "model.embed_tokens.weight"},
+                                                 {"output_norm.weight", "model.norm.weight"},
+                                                 {"output.weight", "lm_head.weight"}}};
+constexpr std::array<NameRow, 9> kLayerNames = {
+    {{"attn_norm.weight", "input_layernorm.weight"},
+     {"attn_q.weight", "self_attn.q_proj.weight"},
+     {"attn_k.weight", "self_attn.k_proj.weight"},
+     {"attn_v.weight", "self_attn.v_proj.weight"},
+     {"attn_output.weight", "self_attn.o_proj.weight"},
+     {"ffn_norm.weight", "post_attention_layernorm.weight"},
+     {"ffn_gate.weight", "mlp.gate_proj.weight"},
+     {"ffn_up.weight", "mlp.up_proj.weight"},
+     {"ffn_down.weight", "mlp.down_proj.weight"}}};
+
+// Empty for a tensor that Hugging Face's layout does not have.
+std::string hugging_face_name(std::string_view name) {
+  for (const NameRow& row : kModelNames) {
+    if (name == row.gguf) return row.hugging_face;
+  }
+  constexpr std::string_view kBlock = "blk.";
+  if (!name.starts_with(kBlock)) return "";
+  name.remove_prefix(kBlock.size());
+  const size_t dot = name.find('.');
+  if (dot == 0 || dot == std::string_view::npos) return "";
+  const std::string_view layer = name.substr(0, dot);
+  if (layer.find_first_not_of("0123456789") != std::string_view::npos) return "";
+  for (const NameRow& row : kLayerNames) {
+    if (name.substr(dot + 1) == row.gguf) {
+      return fmt::format("model.layers.{}.{}", layer, row.hugging_face);
+    }
+  }
+  return "";
+}
+
+// Typed reading of metadata, with errors that name the key.
+class Metadata {
+ public:
+  explicit Metadata(const GgufFile& file) : file_(file) {}
+
+  bool has(std::string_view key) const { return file_.metadata().contains(key); }
+
+  Error wanted(std::string_view key, std::string_view want, std::string_view found,
+               ErrorCode code = ErrorCode::kCorrupt) const {
+    return Error{code, fmt::format("{}: {}: want {}, found {}", file_.where(), key, want, found)};
+  }
+
+  Result<int64_t> integer(std::string_view key) const {
+    if (const auto* value = file_.value<int64_t>(key)) return *value;
+    return wanted(key, "an integer", has(key) ? "something else" : "nothing");
+  }
+  Result<int64_t> integer_or(std::string_view key, int64_t fallback) const {
+    return has(key) ? integer(key) : Result<int64_t>(fallback);
+  }
+  Result<double> number_or(std::string_view key, double fallback) const {
+    if (!has(key)) return fallback;
+    if (const auto* value = file_.value<double>(key)) return *value;
+    return wanted(key, "a number", "something else");
+  }
+  Result<std::string> text(std::string_view key) const {
+    if (const auto* value = file_.value<std::string_view>(key)) return std::string(*value);
+    return wanted(key, "a string", has(key) ? "something else" : "nothing");
+  }
+  Result<const std::vector<std::string_view>*> texts(std::string_view key) const {
+    if (const auto* value = file_.value<std::vector<std::string_view>>(key)) return value;
+    return wanted(key, "an array of strings", has(key) ? "something else" : "nothing");
+  }
+
+ private:
+  const GgufFile& file_;
+};
+
+// What Llama 3.1's scaling (transformers' "llama3") divides frequency i of n by.
+double llama3_divisor(int32_t i, int32_t n, double theta, double factor) {
+  constexpr double kOriginal = 8192, kLow = 1, kHigh = 4;  // as published for 3.1 and 3.2
+  const double frequency = std::pow(theta, -static_cast<double>(i) / n);
+  const double wavelength = 2 * std::numbers::pi / frequency;
+  if (wavelength < kOriginal / kHigh) return 1;
+  if (wavelength > kOriginal / kLow) return factor;
+  const double smooth = (kOriginal / wavelength - kLow) / (kHigh - kLow);
+  return 1 / ((1 - smooth) / factor + smooth);
+}
+
+// GGUF has the divisors of the frequencies, config.json what they are computed from.
+Result<Json> rope_scaling(const GgufFile& file, double theta) {
+  const Tensor* divisors = file.find("rope_freqs.weight");
+  if (divisors == nullptr) return Json();
+  const Metadata metadata(file);
+  if (divisors->type != TensorType::kF32) {
+    return metadata.wanted("rope_freqs.weight", "F32", name_of(divisors->type),
+                           ErrorCode::kUnsupported);
+  }
+  const auto n = static_cast<int32_t>(divisors->n_elements());
+  for (const double factor : {8.0, 32.0}) {  // Llama 3.1; 3.2
+    bool same = true;
+    for (int32_t i = 0; i < n; ++i) {
+      const double want = llama3_divisor(i, n, theta, factor);
+      same = same && std::fabs(float_at(*divisors, i) - want) <= 1e-3 * want;
+    }
+    if (same) {
+      return Json{{"rope_type", "llama3"},
+                  {"factor", factor},
+                  {"low_freq_factor", 1.0},
+                  {"high_freq_factor", 4.0},
+                  {"original_max_position_embeddings", 8192}};
+    }
+  }
+  return metadata.wanted("rope_freqs.weight", "the divisors of Llama 3.1 or 3.2", "others",
+                         ErrorCode::kUnsupported);
+}
+
+Result<void> check_architecture(const Metadata& metadata) {
+  ASSIGN_OR_RETURN(const std::string name, metadata.text("general.architecture"));
+  if (name != "llama") {
+    return metadata.wanted("general.architecture", "llama", name, ErrorCode::kUnsupported);
+  }
+  ASSIGN_OR_RETURN(const int64_t experts, metadata.integer_or("llama.expert_count", 0));
+  if (experts != 0) {
+    return metadata.wanted("llama.expert_count", "0", fmt::format("{}", experts),
+                           ErrorCode::kUnsupported);
+  }
+  if (metadata.has("llama.rope.scaling.type")) {
+    ASSIGN_OR_RETURN(const std::string scaling, metadata.text("llama.rope.scaling.type"));
+    if (scaling != "none") {
+      return metadata.wanted("llama.rope.scaling.type", "none", scaling, ErrorCode::kUnsupported);
+    }
+  }
+  return {};
+}
+
+Result<int64_t> count_tokens(const Metadata& metadata) {
+  ASSIGN_OR_RETURN(const auto* tokens, metadata.texts("tokenizer.ggml.tokens"));
+  return static_cast<int64_t>(tokens->size());
+}
+
+Result<Json> end_tokens(const Metadata& metadata) {
+  Json ends = Json::array();
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                          "tokenizer.ggml.eom_token_id"}) {
+    if (!metadata.has(key)) continue;
+    ASSIGN_OR_RETURN(const int64_t id, metadata.integer(key));
+    ends.push_back(id);
+  }
+  return ends;
+}
+
+// Splits text as Llama 3's tokenizer.json does.
+constexpr const char* kLlama3Split =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+Result<void> check_tokenizer(const Metadata& metadata) {
+  ASSIGN_OR_RETURN(const std::string model, metadata.text("tokenizer.ggml.model"));
+  if (model != "gpt2") {
+    return metadata.wanted("tokenizer.ggml.model", "gpt2 (byte-level BPE)", model,
+                           ErrorCode::kUnsupported);
+  }
+  ASSIGN_OR_RETURN(const std::string pre, metadata.text("tokenizer.ggml.pre"));
+  if (pre != "llama-bpe" && pre != "llama3" && pre != "llama-v3") {
+    return metadata.wanted("tokenizer.ggml.pre", "llama-bpe", pre, ErrorCode::kUnsupported);
+  }
+  return {};
+}
+
+// Tokens of every type but the plain one are never made from text.
+Result<void> add_tokens(const GgufFile& file, Json& vocab, Json& added) {
+  constexpr int64_t kPlain = 1;
+  const Metadata metadata(file);
+  ASSIGN_OR_RETURN(const auto* tokens, metadata.texts("tokenizer.ggml.tokens"));
+  const auto* types = file.value<std::vector<int64_t>>("tokenizer.ggml.token_type");
+  if (types == nullptr || types->size() != tokens->size()) {
+    return metadata.wanted("tokenizer.ggml.token_type", fmt::format("{} integers", tokens->size()),
+                           types == nullptr ? "none" : fmt::format("{}", types->size()));
+  }
+  for (size_t id = 0; id < tokens->size(); ++id) {
+    const std::string spelling((*tokens)[id]);
+    if ((*types)[id] != kPlain) {
+      added.push_back({{"id", id}, {"content", spelling}, {"special", true}});
+    } else if (!vocab.emplace(spelling, id).second) {
+      return metadata.wanted("tokenizer.ggml.tokens", "each token once",
+                             fmt::format("number {} twice", id));
+    }
+  }
+  return {};
+}
+
+std::string print(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace
+
+Result<TensorFile> gguf_tensors(const GgufFile& file) {
+  std::vector<Tensor> tensors;
+  for (const Tensor& tensor : file.tensors()) {
+    const std::string name = hugging_face_name(tensor.name);
+    if (name.empty()) continue;
+    tensors.push_back(tensor);
+    tensors.back().name = name;
+  }
+  return TensorFile::from_tensors(file.where(), file.header(), file.size_bytes(),
+                                  std::move(tensors), file.mapping());
+}
+
+Result<std::string> gguf_config_json(const GgufFile& file) {
+  const Metadata metadata(file);
+  TRY(check_architecture(metadata));
+  Json config = {{"architectures", {"LlamaForCausalLM"}},
+                 {"model_type", "llama"},
+                 {"hidden_act", "silu"},
+                 {"tie_word_embeddings", file.find("output.weight") == nullptr}};
+  constexpr std::array<NameRow, 5> kRequired = {
+      {{"llama.embedding_length", "hidden_size"},
+       {"llama.feed_forward_length", "intermediate_size"},
+       {"llama.block_count", "num_hidden_layers"},
+       {"llama.attention.head_count", "num_attention_heads"},
+       {"llama.context_length", "max_position_embeddings"}}};
+  for (const NameRow& row : kRequired) {
+    ASSIGN_OR_RETURN(config[row.hugging_face], metadata.integer(row.gguf));
+  }
+  const int64_t heads = config["num_attention_heads"];
+  ASSIGN_OR_RETURN(config["num_key_value_heads"],
+                   metadata.integer_or("llama.attention.head_count_kv", heads));
+  if (metadata.has("llama.attention.key_length")) {
+    ASSIGN_OR_RETURN(config["head_dim"], metadata.integer("llama.attention.key_length"));
+  }
+  ASSIGN_OR_RETURN(const int64_t n_tokens, count_tokens(metadata));
+  ASSIGN_OR_RETURN(config["vocab_size"], metadata.integer_or("llama.vocab_size", n_tokens));
+  ASSIGN_OR_RETURN(config["rms_norm_eps"],
+                   metadata.number_or("llama.attention.layer_norm_rms_epsilon", 1e-5));
+  ASSIGN_OR_RETURN(const double theta, metadata.number_or("llama.rope.freq_base", 10000));
+  config["rope_theta"] = theta;
+  ASSIGN_OR_RETURN(config["rope_scaling"], rope_scaling(file, theta));
+  if (metadata.has("tokenizer.ggml.bos_token_id")) {
+    ASSIGN_OR_RETURN(config["bos_token_id"], metadata.integer("tokenizer.ggml.bos_token_id"));
+  }
+  ASSIGN_OR_RETURN(config["eos_token_id"], end_tokens(metadata));
+  return print(config);
+}
+
+Result<std::string> gguf_tokenizer_json(const GgufFile& file) {
+  const Metadata metadata(file);
+  TRY(check_tokenizer(metadata));
+  Json vocab = Json::object();
+  Json added = Json::array();
+  TRY(add_tokens(file, vocab, added));
+  ASSIGN_OR_RETURN(const auto* merges, metadata.texts("tokenizer.ggml.merges"));
+  const Json byte_level = {{"type", "ByteLevel"},
+                           {"add_prefix_space", false},
+                           {"trim_offsets", true},
+                           {"use_regex", false}};
+  const Json split = {{"type", "Split"},
+                      {"pattern", {{"Regex", kLlama3Split}}},
+                      {"behavior", "Isolated"},
+                      {"invert", false}};
+  return print({{"version", "1.0"},
+                {"added_tokens", std::move(added)},
+                {"normalizer", nullptr},
+                {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}}},
+                {"post_processor", nullptr},
+                {"decoder", byte_level},
+                {"model",
+                 {{"type", "BPE"},
+                  {"byte_fallback", false},
+                  {"ignore_merges", true},
+                  {"vocab", std::move(vocab)},
+                  {"merges", *merges}}}});
+}
+
+}  // namespace incipit::engine
