@@ -105,13 +105,13 @@ TEST_P(CudaStepExactness, LargeStepsWithoutCublasGoThroughFlatProducts) {
   const DeviceLayer layer(w_);
   const PagedBatch batch = batch_of_rows(300);
   const std::vector<int32_t> words = tokens(300);
-  const Results flat = run_in_parts(layer, w_, batch, words, 60);
-  CudaStepLimits limits = limits_for(w_.shape, batch, 1);
+  const Results flat = run_in_parts(layer, w_, batch, words, 60, KvType::kF16);
+  CudaStepLimits limits = limits_for(w_.shape, batch, 1, KvType::kF16);
   limits.has_mixed_shapes = false;
   limits.find_cublas = []() -> const CublasLibrary* { return nullptr; };
   LayerSteps steps(layer, limits);
   EXPECT_TRUE(steps.steps().lacks_cublas());
-  const DeviceRows values(w_.shape, batch);
+  const DeviceRows values(w_.shape, batch, KvType::kF16);
   steps.begin(batch, words, {299}, w_.embedding.data());
   run_layer(steps, values);
   EXPECT_TRUE(values.k_pages.read() == flat.k_pages);
