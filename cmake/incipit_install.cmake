@@ -16,6 +16,7 @@ set(INCIPIT_PUBLIC_HEADERS
   engine/sampling/stop_rules.h
   engine/tokenizer/tokenizer.h
   kernels/common/check.h
+  kernels/common/kv_type.h
 )
 foreach(header IN LISTS INCIPIT_PUBLIC_HEADERS)
   get_filename_component(folder ${header} DIRECTORY)
