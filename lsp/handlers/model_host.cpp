@@ -112,10 +112,11 @@ void ModelHost::finish(int64_t generation, Result<Loaded> result) {
               loaded_.engine->info().device);
   } else {
     state_ = State::kFailed;
+    const std::string& name = options_.model;
     failure_ = fmt::format(
-        "the model \"{}\" could not be loaded: {}. `incipit doctor` says what is missing; the "
-        "setting incipit.model or --model names another model.",
-        options_.model, result.error().message);
+        "the {} could not be loaded: {}. `incipit doctor` says what is missing; the setting "
+        "incipit.model or --model names another model.",
+        name.empty() ? "default model" : fmt::format("model \"{}\"", name), result.error().message);
     log::error("{}", failure_);
   }
   on_change_();
