@@ -5,10 +5,11 @@ nothing with the engine's; Python's standard library alone.
 usage: make_formats.py [--check] DIRECTORY       --check: says what in DIRECTORY is not what would be written"""
 
 import json
-import pathlib
 import random
 import struct
 import sys
+
+from fixture_files import write_or_check
 
 ROWS, COLS, GROUP = 16, 64, 32  # outputs, inputs, inputs that share a scale
 AWQ_ORDER = (0, 2, 4, 6, 1, 3, 5, 7)  # nibble j of a word is column 8c + AWQ_ORDER[j]
@@ -165,19 +166,5 @@ def files():
     yield 'index.json', (json.dumps(index, indent=1) + '\n').encode()
 
 
-def main():
-    check, directory = sys.argv[1] == '--check', pathlib.Path(sys.argv[-1])
-    made = dict(files())
-    if not check:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, content in made.items():
-            (directory / name).write_bytes(content)
-        return
-    kept = {path.name: path.read_bytes() for path in directory.iterdir()}
-    different = [name for name in sorted(made.keys() | kept.keys()) if made.get(name) != kept.get(name)]
-    if different:
-        sys.exit(f'{directory}: not what this program makes: {", ".join(different)}')
-
-
 if __name__ == '__main__':
-    main()
+    write_or_check(files(), sys.argv[1:])

@@ -4,10 +4,11 @@ code that shares nothing with the engine's; Python's standard library alone.
 
 usage: make_gguf.py [--check] DIRECTORY       --check: says what in DIRECTORY is not what would be written"""
 
-import pathlib
 import random
 import struct
 import sys
+
+from fixture_files import write_or_check
 
 BLOCKS = 2  # of each type
 
@@ -151,19 +152,5 @@ def files():
     yield 'blocks.gguf', gguf(tensors)
 
 
-def main():
-    check, directory = sys.argv[1] == '--check', pathlib.Path(sys.argv[-1])
-    made = dict(files())
-    if not check:
-        directory.mkdir(parents=True, exist_ok=True)
-        for name, content in made.items():
-            (directory / name).write_bytes(content)
-        return
-    kept = {path.name: path.read_bytes() for path in directory.iterdir()}
-    different = [name for name in sorted(made.keys() | kept.keys()) if made.get(name) != kept.get(name)]
-    if different:
-        sys.exit(f'{directory}: not what this program makes: {", ".join(different)}')
-
-
 if __name__ == '__main__':
-    main()
+    write_or_check(files(), sys.argv[1:])
