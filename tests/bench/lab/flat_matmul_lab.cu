@@ -38,7 +38,7 @@ void Lab::launch(int layer, int i, int32_t n_rows, Path path, const LaunchContex
   if (i == 0) {
     product(path, w, stream_rows,
             RopeAppendEpilogue{batch(n_rows), kLabHeads, cos.as<float>(), sin.as<float>(),
-                               q.as<uint16_t>(), kv()},
+                               q.as<uint16_t>(), kv().k_pages, kv().v_pages},
             context);
   } else if (i == 2) {
     product(path, w, stream_rows, GateUpEpilogue{kLabFfn, act.as<uint16_t>()}, context);

@@ -33,7 +33,7 @@ void WarpgroupLayers::launch_now(int layer, int product, int32_t n_rows,
   const Int4View<CudaTile> w = view(layer, product);
   if (product == 0) {
     flat_qkv({batch(n_rows), kLabHidden, kLabHeads, normed(), normed_rows(n_rows).norm_eps, w,
-              cos.as<float>(), sin.as<float>(), q.as<uint16_t>(), kv()},
+              cos.as<float>(), sin.as<float>(), q.as<uint16_t>(), kv().k_pages, kv().v_pages},
              scratch, context);
   } else if (product == 2) {
     flat_gate_up({n_rows, kLabHidden, kLabFfn, normed(), normed_rows(n_rows).norm_eps, w,
@@ -57,7 +57,7 @@ void WarpgroupLayers::launch(int layer, int product, int32_t n_rows, const Warpg
     p.image = image_values.data();
     warpgroup_product(p,
                       RopeAppendEpilogue{batch(n_rows), kLabHeads, cos.as<float>(), sin.as<float>(),
-                                         q.as<uint16_t>(), kv()},
+                                         q.as<uint16_t>(), kv().k_pages, kv().v_pages},
                       context);
   } else if (product == 2) {
     p.in = normed_rows(n_rows);
