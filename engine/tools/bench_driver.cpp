@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <future>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 namespace incipit::engine {
@@ -76,6 +77,23 @@ Result<std::vector<ObservedRun>> BenchDriver::run(std::span<const std::vector<To
 Result<ObservedRun> BenchDriver::run(const std::vector<TokenId>& prompt, int32_t n_new) {
   ASSIGN_OR_RETURN(std::vector<ObservedRun> runs, run(std::span(&prompt, 1), n_new));
   return std::move(runs.front());
+}
+
+Result<ObservedRun> BenchDriver::run_after_cancel(const std::vector<TokenId>& given_up,
+                                                  std::chrono::duration<double> delay,
+                                                  const std::vector<TokenId>& prompt) {
+  std::promise<void> finished;
+  GenerateRequest request;
+  request.prompt = given_up;
+  request.stop.max_new_tokens = 1;
+  request.on_finish = [&finished](const Generation&) { finished.set_value(); };
+  const CancelToken cancel = request.cancel;
+  loop_.submit(std::move(request));
+  std::this_thread::sleep_for(delay);
+  cancel.cancel();
+  Result<ObservedRun> next = run(prompt, 1);
+  finished.get_future().wait();
+  return next;
 }
 
 double shared_step_s(std::span<const ObservedRun> runs) {

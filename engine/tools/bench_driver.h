@@ -42,6 +42,11 @@ class BenchDriver {
   Result<std::vector<ObservedRun>> run(std::span<const std::vector<TokenId>> prompts,
                                        int32_t n_new);
   Result<ObservedRun> run(const std::vector<TokenId>& prompt, int32_t n_new);
+  // One token behind `prompt`, asked for when `given_up`, which begins `delay` earlier, is
+  // cancelled in the middle of its prefill.
+  Result<ObservedRun> run_after_cancel(const std::vector<TokenId>& given_up,
+                                       std::chrono::duration<double> delay,
+                                       const std::vector<TokenId>& prompt);
 
  private:
   int32_t vocab_;

@@ -162,4 +162,21 @@ Result<OutputTimes> LoopFigures::prompt_and_output(int32_t n_prompt, int32_t n_n
   return OutputTimes{quantile(std::move(first), 0.5), quantile(std::move(steps), 0.5)};
 }
 
+Result<std::vector<double>> LoopFigures::first_token_after_cancel(int32_t n_prompt,
+                                                                  int32_t n_runs) {
+  const std::vector<TokenId> next = driver_.random_tokens(kPageTokens);
+  TRY(driver_.run(next, 1));
+  ASSIGN_OR_RETURN(const ObservedRun whole, driver_.run(driver_.random_tokens(n_prompt), 1));
+  std::vector<double> first;
+  for (int32_t i = 0; i < n_runs; ++i) {
+    const double share = 0.05 + 0.85 * i / n_runs;
+    ASSIGN_OR_RETURN(const ObservedRun run,
+                     driver_.run_after_cancel(
+                         driver_.random_tokens(n_prompt),
+                         std::chrono::duration<double>(share * whole.first_token_s()), next));
+    first.push_back(run.first_token_s());
+  }
+  return first;
+}
+
 }  // namespace incipit::engine

@@ -65,6 +65,9 @@ class LoopFigures {
   Result<RequestTimes> first_token(int32_t n_cached, int32_t n_new, int32_t n_runs);
   // The same for prompts of which nothing is cached, and how the answer goes on.
   Result<OutputTimes> prompt_and_output(int32_t n_prompt, int32_t n_new, int32_t n_runs);
+  // First tokens of cached prompts, each asked for when a prefill of n_prompt tokens is cancelled
+  // at a moment of its own, not before a twentieth of n_prompt's time or after nine tenths.
+  Result<std::vector<double>> first_token_after_cancel(int32_t n_prompt, int32_t n_runs);
 
  private:
   BenchDriver& driver_;

@@ -157,6 +157,7 @@ class Suite {
   Result<void> measure_decode(LoopFigures& loop);
   Result<void> measure_cached(LoopFigures& loop);
   Result<void> measure_cold(LoopFigures& loop);
+  Result<void> measure_cancelled(LoopFigures& loop);
   Result<void> measure_outputs(LoopFigures& loop);
 
   const H100SuiteOptions& options_;
@@ -357,6 +358,19 @@ Result<void> Suite::measure_cold(LoopFigures& loop) {
                      times.p50_s * 1e3, "ms", {51, 20, 15});
   row.note = fmt::format("p95 {:.2f} ms", times.p95_s * 1e3);
   add(kCold, std::move(row), floors_.prompt_s(n_tokens - n_redone, n_tokens) * 1e3);
+  return measure_cancelled(loop);
+}
+
+// At most one chunk of a prompt that nobody wants any more: 15 ms.
+Result<void> Suite::measure_cancelled(LoopFigures& loop) {
+  const int32_t n_tokens = scale_.tokens(8192);
+  ASSIGN_OR_RETURN(const std::vector<double> first,
+                   loop.first_token_after_cancel(n_tokens, scale_.runs(60)));
+  H100Row row =
+      time(fmt::format("{} tokens cancelled: next first token, worst", tokens_text(n_tokens)),
+           std::ranges::max(first) * 1e3, "ms", {kNone, 15, kNone});
+  row.note = fmt::format("p50 {:.2f} ms", quantile(first, 0.5) * 1e3);
+  add(kCold, std::move(row), std::nullopt);
   return {};
 }
 
