@@ -119,9 +119,10 @@ ForwardBatch warm_up_batch(int32_t n_sequences, int32_t n_rows, int32_t position
   return batch;
 }
 
-// Runs the usual steps: one sequence decoding or taking in the end of a prompt, at every length of
-// context, several sequences, and one large step. So kernels are loaded, graphs recorded and step
-// times known before the first request. A shape is recorded when it comes for the second time.
+// Runs the usual steps: one sequence decoding or taking in the end of a prompt, or several
+// decoding, at every length of context, and one large step. So kernels are loaded, graphs recorded
+// (nearly as many as are kept, so that the driver has their memory) and step times known before the
+// first request. A shape is recorded when it comes for the second time.
 void warm_up(Model& model, const ModelLimits& limits) {
   const int32_t context = limits.context_tokens;
   const auto run = [&](int32_t n_sequences, int32_t n_rows, int32_t position) {
@@ -136,8 +137,8 @@ void warm_up(Model& model, const ModelLimits& limits) {
     positions.push_back(position);
   for (const int32_t position : positions) {
     for (const int32_t n_rows : {1, 8, 16, 32, 64}) run(1, n_rows, position);
+    for (const int32_t n_sequences : {2, 4, 8}) run(n_sequences, 1, position);
   }
-  for (const int32_t n_sequences : {2, 4, 8}) run(n_sequences, 1, 500);
   run(1, std::min(limits.max_rows, context), 0);
 }
 

@@ -21,20 +21,33 @@ __device__ __forceinline__ uint16_t saturated_half(float value) {
   return __half_as_ushort(__float2half_rn(limited));
 }
 
-// 1 / root of the mean square of each row, to s_norm[token]; one warp a row, in one order.
+// 1 / root of the mean square of each row, to s_norm[token]; one warp a row, in one order. Two rows
+// of a warp are asked for before the first is added.
 __device__ __forceinline__ void reduce_norms(const FlatRows& in, int32_t cols, int warp,
                                              int n_warps, int lane, float* s_norm) {
   if (in.square_sums == nullptr) return;
   const int32_t n_sums = cols / 16;
 #pragma unroll 1
-  for (int token = warp; token < in.n_rows; token += n_warps) {
+  for (int token = warp; token < in.n_rows; token += 2 * n_warps) {
+    const int other = min(token + n_warps, in.n_rows - 1);
     const float* sums = in.square_sums + in.row_of(token) * n_sums;
+    const float* other_sums = in.square_sums + in.row_of(other) * n_sums;
     float total = 0.0f;
+    float other_total = 0.0f;
 #pragma unroll 8
-    for (int32_t i = lane; i < n_sums; i += kWarp) total += sums[i];
-    for (int mask = 1; mask < kWarp; mask *= 2) total += __shfl_xor_sync(~0u, total, mask);
-    const float mean = __fdiv_rn(total, static_cast<float>(cols));
-    if (lane == 0) s_norm[token] = __frsqrt_rn(__fadd_rn(mean, in.norm_eps));
+    for (int32_t i = lane; i < n_sums; i += kWarp) {
+      total += sums[i];
+      other_total += other_sums[i];
+    }
+    for (int mask = 1; mask < kWarp; mask *= 2) {
+      total += __shfl_xor_sync(~0u, total, mask);
+      other_total += __shfl_xor_sync(~0u, other_total, mask);
+    }
+    if (lane != 0) continue;
+    const auto width = static_cast<float>(cols);
+    s_norm[token] = __frsqrt_rn(__fadd_rn(__fdiv_rn(total, width), in.norm_eps));
+    if (token + n_warps < in.n_rows)
+      s_norm[other] = __frsqrt_rn(__fadd_rn(__fdiv_rn(other_total, width), in.norm_eps));
   }
 }
 

@@ -141,13 +141,19 @@ struct WideUnits {
     for (int unit = first; unit < Tiling::kUnits; unit += step) {
       if (unit != first || !Tiling::kLoadsEarly) inputs = load(epilogue, unit);
       if (!exists(unit)) continue;
-      float sum[4] = {};
-      for (int part = 0; part < n_parts; ++part) {
-        const float4 v = load_part(part, unit);
-        sum[0] = part == 0 ? v.x : __fadd_rn(sum[0], v.x);
-        sum[1] = part == 0 ? v.y : __fadd_rn(sum[1], v.y);
-        sum[2] = part == 0 ? v.z : __fadd_rn(sum[2], v.z);
-        sum[3] = part == 0 ? v.w : __fadd_rn(sum[3], v.w);
+      float4 parts[kFlatMaxParts];  // all asked for before the first is added
+#pragma unroll
+      for (int part = 0; part < kFlatMaxParts; ++part) {
+        if (part < n_parts) parts[part] = load_part(part, unit);
+      }
+      float sum[4] = {parts[0].x, parts[0].y, parts[0].z, parts[0].w};
+#pragma unroll
+      for (int part = 1; part < kFlatMaxParts; ++part) {
+        if (part >= n_parts) break;
+        sum[0] = __fadd_rn(sum[0], parts[part].x);
+        sum[1] = __fadd_rn(sum[1], parts[part].y);
+        sum[2] = __fadd_rn(sum[2], parts[part].z);
+        sum[3] = __fadd_rn(sum[3], parts[part].w);
       }
       epilogue.finish(inputs, tile(unit), first_token(unit), n_rows, sum, s_norm, lane);
     }
@@ -226,7 +232,8 @@ __global__ void __launch_bounds__(Tiling::kThreads, Codec::kZeroPoints ? 1 : Til
   float4* sums = s_sums;
   if (!kHasClusters && !is_whole) sums = scratch.sums + block_sums + part * Tiling::kUnits * kWarp;
   const WideUnits<Tiling> units = {first_tile, end_tile, in.n_rows, lane};
-  const int first_unit = kHasClusters ? part * Tiling::kWarps + warp : warp;
+  // Of few units each block of a cluster has some.
+  const int first_unit = kHasClusters ? warp * w.parts.n + part : warp;
   typename Epilogue::Inputs inputs = {};
   if constexpr (Tiling::kLoadsEarly) inputs = units.load(epilogue, first_unit);
   __syncthreads();  // the ring becomes sums
