@@ -120,7 +120,7 @@ ForwardBatch warm_up_batch(int32_t n_sequences, int32_t n_rows, int32_t position
 }
 
 // Runs the usual steps: one sequence decoding or taking in the end of a prompt, or several
-// decoding, at every length of context, and one large step. So kernels are loaded, graphs recorded
+// decoding, at every length of context, and large steps. So kernels are loaded, graphs recorded
 // (nearly as many as are kept, so that the driver has their memory) and step times known before the
 // first request. A shape is recorded when it comes for the second time.
 void warm_up(Model& model, const ModelLimits& limits) {
@@ -139,7 +139,11 @@ void warm_up(Model& model, const ModelLimits& limits) {
     for (const int32_t n_rows : {1, 8, 16, 32, 64}) run(1, n_rows, position);
     for (const int32_t n_sequences : {2, 4, 8}) run(n_sequences, 1, position);
   }
-  run(1, std::min(limits.max_rows, context), 0);
+  // Large ones: few rows and many, behind nothing and behind much.
+  for (const int32_t position : {0, context / 2}) {
+    run(1, kernels::cuda::kFlatRows + 1, position);
+    run(1, std::min(limits.max_rows, context - position), position);
+  }
 }
 
 class Seconds {
