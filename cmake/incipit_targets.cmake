@@ -51,9 +51,10 @@ set(INCIPIT_THREAD_TESTS
 )
 
 # incipit_test(NAME kernels_half_test SOURCES half_test.cpp LIBS kernels_common [LABELS unit] [ALONE]): one ctest case.
-# Compiling a test is mostly instantiating gtest's templates, so unit tests share programs (kernels_tests,
-# kernels_thread_tests, engine_tests, ...) whose sources are compiled many at a time; the case runs the suites of its
-# SOURCES. Other labels, and ALONE, have a program of their own, called NAME.
+# Compiling a test is mostly instantiating gtest's templates, so unit tests share programs (kernels_tests, engine_tests,
+# ...) whose sources are compiled many at a time; the case runs the suites of its SOURCES. Under ThreadSanitizer those of
+# threads are in programs of their own (kernels_thread_tests, ...), as no others are built. Other labels, and ALONE, have a
+# program called NAME.
 function(incipit_test)
   cmake_parse_arguments(arg "ALONE" "NAME" "SOURCES;LIBS;LABELS" ${ARGN})
   if(NOT arg_LABELS)
@@ -66,7 +67,7 @@ function(incipit_test)
   set(program ${arg_NAME})
   if("unit" IN_LIST arg_LABELS AND NOT arg_ALONE)
     string(REGEX REPLACE "_.*" "_tests" program ${arg_NAME})
-    if("threads" IN_LIST arg_LABELS)
+    if("threads" IN_LIST arg_LABELS AND INCIPIT_SANITIZE STREQUAL "thread")
       string(REGEX REPLACE "_.*" "_thread_tests" program ${arg_NAME})
     endif()
   endif()
