@@ -17,7 +17,7 @@ namespace incipit::lsp {
 namespace {
 
 constexpr std::string_view kSection = "incipit";
-constexpr size_t kMaxShown = 60;
+constexpr size_t kMaxValueShown = 60;
 
 const std::array kRows = {
     SettingRow{"completion.enabled", "Suggest completions at all.", &Settings::completion_enabled},
@@ -85,7 +85,8 @@ bool is_group(std::string_view key) {
 
 std::string found_text(const Json& value) {
   std::string printed = print_json(value);
-  if (printed.size() > kMaxShown) printed = to_valid_utf8(printed.substr(0, kMaxShown)) + "…";
+  if (printed.size() > kMaxValueShown)
+    printed = to_valid_utf8(printed.substr(0, kMaxValueShown)) + "…";
   return printed;
 }
 

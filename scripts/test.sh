@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Builds and runs every test, phase by phase; stops at the first phase that fails, with its output. `make test` and CI
 # call exactly this. Logs of each phase stay in build/test-logs. Asks nothing, needs no network once set up. End-to-end
-# tests mostly wait for editors: they run beside the phases that follow.
+# tests mostly wait for editors, and fuzz targets are an odd number for two cores: they run beside the phases that follow.
 #
 #   scripts/test.sh             everything
-#   scripts/test.sh PHASE...    some of: setup release dev tsan fuzz
+#   scripts/test.sh PHASE...    some of: setup release dev fuzz tsan
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-readonly all_phases=(setup release dev tsan fuzz)
+readonly all_phases=(setup release dev fuzz tsan)
 readonly wanted=("${@:-${all_phases[@]}}")
 readonly logs=build/test-logs
 n_jobs=$(nproc)
@@ -127,7 +127,7 @@ join_tests() {
   count "$beside_name" "$beside_start" "$beside_log" "$code"
 }
 
-# Whoever waits for an editor goes first.
+# Whoever waits for an editor, or fuzzes against the clock, goes first.
 build() {
   local preset=$1
   shift
@@ -138,17 +138,25 @@ phase_setup() {
   quiet setup scripts/setup.sh
 }
 
-# What users get, built in fewer and larger files and for fewer GPUs: everything is built, every kind of test runs.
+# What users get, built in fewer and larger files and for fewer GPUs: everything is built, and the tests run whose result
+# could depend on the optimiser, or that no sanitizer watches.
 phase_release() {
   quiet 'release build' build test
   tests 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz)$'
   tests_beside 'release end to end' test -L '^e2e$'
 }
 
-# Memory errors and undefined behaviour.
+# Memory errors and undefined behaviour: every unit test.
 phase_dev() {
   quiet 'dev build (ASan, UBSan)' build dev --target incipit_unit_tests
   tests 'dev tests (ASan, UBSan)' dev -j "$n_jobs" -L '^unit$'
+}
+
+# Fuzz targets are programs of the dev build.
+phase_fuzz() {
+  quiet 'fuzz build' build dev --target incipit_fuzz_targets
+  join_tests
+  tests_beside 'fuzz, 30 s a target' dev -j "$n_jobs" -L '^fuzz$'
 }
 
 # Data races, in the tests where several threads meet.
@@ -158,11 +166,6 @@ phase_tsan() {
   if setarch "$(uname -m)" -R true 2>/dev/null; then run_prefix=(setarch "$(uname -m)" -R); fi
   tests 'tsan tests' tsan -j "$n_jobs" -L '^threads$'
   run_prefix=(env)
-}
-
-phase_fuzz() {
-  quiet 'fuzz build' build fuzz --target incipit_fuzz_targets
-  tests 'fuzz, 30 s a target' fuzz -j "$n_jobs" -L '^fuzz$'
 }
 
 run_prefix=(env)

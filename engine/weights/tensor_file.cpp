@@ -21,15 +21,15 @@ using nlohmann::json;
 
 constexpr size_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
-constexpr size_t kMaxDimensions = 8;
+constexpr size_t kMaxSizes = 8;
 
-struct TypeRow {
+struct ElementType {
   TensorType type;
   const char* name;
   int64_t size_bytes;
 };
 
-constexpr std::array<TypeRow, 23> kTypes = {
+constexpr std::array<ElementType, 23> kElementTypes = {
     {{TensorType::kBool, "BOOL", 1},      {TensorType::kU8, "U8", 1},
      {TensorType::kI8, "I8", 1},          {TensorType::kF8E4M3, "F8_E4M3", 1},
      {TensorType::kF8E5M2, "F8_E5M2", 1}, {TensorType::kI16, "I16", 2},
@@ -43,9 +43,9 @@ constexpr std::array<TypeRow, 23> kTypes = {
      {TensorType::kQ4K, "Q4_K", 0},       {TensorType::kQ5K, "Q5_K", 0},
      {TensorType::kQ6K, "Q6_K", 0}}};
 
-const TypeRow& row_of(TensorType type) {
-  return *std::find_if(kTypes.begin(), kTypes.end(),
-                       [&](const TypeRow& row) { return row.type == type; });
+const ElementType& row_of(TensorType type) {
+  return *std::find_if(kElementTypes.begin(), kElementTypes.end(),
+                       [&](const ElementType& row) { return row.type == type; });
 }
 
 Error corrupt(const std::string& where, const std::string& what) {
@@ -105,10 +105,9 @@ struct Entry {
 
 Result<std::vector<int64_t>> parse_shape(const json& entry, const std::string& place) {
   const auto shape = entry.find("shape");
-  if (shape == entry.end() || !shape->is_array() || shape->size() > kMaxDimensions) {
-    return corrupt(place,
-                   fmt::format("shape: want a list of at most {} sizes, found {}", kMaxDimensions,
-                               shape == entry.end() ? "nothing" : shown(*shape)));
+  if (shape == entry.end() || !shape->is_array() || shape->size() > kMaxSizes) {
+    return corrupt(place, fmt::format("shape: want a list of at most {} sizes, found {}", kMaxSizes,
+                                      shape == entry.end() ? "nothing" : shown(*shape)));
   }
   std::vector<int64_t> sizes;
   for (const json& item : *shape) {
@@ -126,7 +125,7 @@ Result<TensorType> parse_type(const json& entry, const std::string& place) {
                                       type == entry.end() ? "nothing" : shown(*type)));
   }
   std::string names;
-  for (const TypeRow& row : kTypes) {
+  for (const ElementType& row : kElementTypes) {
     if (row.size_bytes == 0) continue;
     if (type->get_ref<const std::string&>() == row.name) return row.type;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", row.name);

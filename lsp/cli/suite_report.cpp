@@ -14,30 +14,30 @@ namespace incipit::lsp::cli {
 namespace {
 
 // figure, measured, must, aim, floor, of the floor, llama.cpp, met, note
-constexpr size_t kColumns = 9;
-using Line = std::array<std::string, kColumns>;
+constexpr size_t kSuiteColumns = 9;
+using SuiteLine = std::array<std::string, kSuiteColumns>;
 
 // Three figures that count: 1087, 87.1, 8.71, 0.087.
-std::string number(double value) {
+std::string figure(double value) {
   const double size = std::fabs(value);
   return fmt::format("{:.{}f}", value, size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
-std::string number(const std::optional<double>& value) {
-  return value ? number(*value) : std::string();
+std::string figure(const std::optional<double>& value) {
+  return value ? figure(*value) : std::string();
 }
 
-Line line_of(const engine::H100Row& row) {
+SuiteLine suite_line_of(const engine::H100Row& row) {
   const char* limit = row.higher_is_better ? ">= " : "<= ";
   const std::optional<double> fraction = row.fraction();
   const std::optional<bool> met = row.met();
   return {row.name,
-          number(row.value) + " " + row.unit,
-          row.must ? limit + number(*row.must) : std::string(),
-          number(row.aim),
-          number(row.floor),
+          figure(row.value) + " " + row.unit,
+          row.must ? limit + figure(*row.must) : std::string(),
+          figure(row.aim),
+          figure(row.floor),
           fraction ? fmt::format("{:.0f} %", *fraction * 100) : std::string(),
-          number(row.peer),
+          figure(row.peer),
           met ? (*met ? "yes" : "NO") : "",
           row.note};
 }
@@ -54,17 +54,18 @@ std::string heading(const engine::H100Report& report) {
 }  // namespace
 
 std::string suite_table(const engine::H100Report& report) {
-  std::vector<Line> lines = {
+  std::vector<SuiteLine> lines = {
       {"figure", "measured", "must", "aim", "floor", "of it", "llama.cpp", "met", "note"}};
-  for (const engine::H100Row& row : report.rows) lines.push_back(line_of(row));
-  std::array<size_t, kColumns> widths{};
-  for (const Line& line : lines) {
-    for (size_t i = 0; i < kColumns; ++i) widths[i] = std::max(widths[i], line[i].size());
+  for (const engine::H100Row& row : report.rows) lines.push_back(suite_line_of(row));
+  std::array<size_t, kSuiteColumns> widths{};
+  for (const SuiteLine& line : lines) {
+    for (size_t i = 0; i < kSuiteColumns; ++i) widths[i] = std::max(widths[i], line[i].size());
   }
   std::string table = heading(report) + "\n";
-  for (const Line& line : lines) {
+  for (const SuiteLine& line : lines) {
     std::string text = fmt::format("{:<{}}", line[0], widths[0]);
-    for (size_t i = 1; i + 1 < kColumns; ++i) text += fmt::format("  {:>{}}", line[i], widths[i]);
+    for (size_t i = 1; i + 1 < kSuiteColumns; ++i)
+      text += fmt::format("  {:>{}}", line[i], widths[i]);
     text += "  " + line.back();
     text.erase(text.find_last_not_of(' ') + 1);
     table += text + "\n";

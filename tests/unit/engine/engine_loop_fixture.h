@@ -29,7 +29,7 @@ inline Tokens counting(int32_t n, TokenId first = 0) {
 }
 
 // Each token of the fake vocabulary spells one letter; token 26 is a line break, 96 is special.
-inline std::string_view bytes_of(TokenId token) {
+inline std::string_view bytes_of_id(TokenId token) {
   static const std::string kLetters = "abcdefghijklmnopqrstuvwxyz\n";
   if (token == 96) return {};
   return std::string_view(kLetters).substr(static_cast<size_t>(token % 27), 1);
@@ -37,7 +37,7 @@ inline std::string_view bytes_of(TokenId token) {
 
 inline std::string spell(const Tokens& tokens) {
   std::string text;
-  for (TokenId token : tokens) text += bytes_of(token);
+  for (TokenId token : tokens) text += bytes_of_id(token);
   return text;
 }
 
@@ -105,7 +105,7 @@ class EngineLoopTest : public ::testing::Test {
   // Starts the engine. `model` stays readable until stop(); hooks are set before.
   void start(SchedulerOptions options = {}, int32_t n_pages = 64) {
     if (options.context_tokens == 0) options.context_tokens = 512;
-    loop_ = std::make_unique<EngineLoop>(make_model(n_pages), options, bytes_of, supply_);
+    loop_ = std::make_unique<EngineLoop>(make_model(n_pages), options, bytes_of_id, supply_);
   }
 
   std::unique_ptr<Model> make_model(int32_t n_pages) {

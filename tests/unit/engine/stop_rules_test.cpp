@@ -16,15 +16,15 @@ std::string_view spelling_of(TokenId token) {
   return kVocabulary[static_cast<size_t>(token)];
 }
 
-struct Outcome {
+struct Stopped {
   std::vector<int32_t> released;  // after each pushed token
   std::optional<StopCause> cause;
   int32_t n_overhang_bytes = 0;
 };
 
-Outcome run(const StopRules& rules, const std::vector<TokenId>& tokens) {
+Stopped run(const StopRules& rules, const std::vector<TokenId>& tokens) {
   StopMatcher matcher(rules, spelling_of);
-  Outcome outcome;
+  Stopped outcome;
   for (TokenId token : tokens) {
     outcome.cause = matcher.push(token);
     outcome.released.push_back(matcher.n_released());
@@ -37,7 +37,7 @@ Outcome run(const StopRules& rules, const std::vector<TokenId>& tokens) {
 TEST(StopMatcher, EndsAtAStopTokenWhichIsNotPartOfTheResult) {
   StopRules rules;
   rules.stop_tokens = {kSpecial};
-  const Outcome outcome = run(rules, {0, 1, kSpecial, 0});
+  const Stopped outcome = run(rules, {0, 1, kSpecial, 0});
   EXPECT_EQ(outcome.cause, StopCause::kToken);
   EXPECT_EQ(outcome.released, (std::vector<int32_t>{1, 2, 2}));
 }
@@ -45,7 +45,7 @@ TEST(StopMatcher, EndsAtAStopTokenWhichIsNotPartOfTheResult) {
 TEST(StopMatcher, EndsAfterTheTokenLimit) {
   StopRules rules;
   rules.max_new_tokens = 3;
-  const Outcome outcome = run(rules, {0, 0, 0, 0});
+  const Stopped outcome = run(rules, {0, 0, 0, 0});
   EXPECT_EQ(outcome.cause, StopCause::kLength);
   EXPECT_EQ(outcome.released, (std::vector<int32_t>{1, 2, 3}));
 }
@@ -53,7 +53,7 @@ TEST(StopMatcher, EndsAfterTheTokenLimit) {
 TEST(StopMatcher, HoldsBackWhatMayBecomeAStopStringAndDropsItWhenItDoes) {
   StopRules rules;
   rules.stop_strings = {"END"};
-  const Outcome outcome = run(rules, {0, 7, 6});  // "a" "EN" "D"
+  const Stopped outcome = run(rules, {0, 7, 6});  // "a" "EN" "D"
   EXPECT_EQ(outcome.cause, StopCause::kString);
   EXPECT_EQ(outcome.released, (std::vector<int32_t>{1, 1, 1}));
   EXPECT_EQ(outcome.n_overhang_bytes, 0);
@@ -62,7 +62,7 @@ TEST(StopMatcher, HoldsBackWhatMayBecomeAStopStringAndDropsItWhenItDoes) {
 TEST(StopMatcher, ReleasesWhatWasHeldOnceItCannotBecomeAStopString) {
   StopRules rules;
   rules.stop_strings = {"END"};
-  const Outcome outcome = run(rules, {0, 7, 0, 7, 7});
+  const Stopped outcome = run(rules, {0, 7, 0, 7, 7});
   EXPECT_EQ(outcome.cause, std::nullopt);
   EXPECT_EQ(outcome.released, (std::vector<int32_t>{1, 1, 3, 3, 4}));
 }
@@ -70,7 +70,7 @@ TEST(StopMatcher, ReleasesWhatWasHeldOnceItCannotBecomeAStopString) {
 TEST(StopMatcher, TellsHowManyBytesOfTheLastTokenBelongToTheStopString) {
   StopRules rules;
   rules.stop_strings = {"END"};
-  const Outcome outcome = run(rules, {0, 5, 6});  // "a" "xEN" "D": x is text, EN is not
+  const Stopped outcome = run(rules, {0, 5, 6});  // "a" "xEN" "D": x is text, EN is not
   EXPECT_EQ(outcome.cause, StopCause::kString);
   EXPECT_EQ(outcome.released, (std::vector<int32_t>{1, 2, 2}));
   EXPECT_EQ(outcome.n_overhang_bytes, 2);
@@ -79,7 +79,7 @@ TEST(StopMatcher, TellsHowManyBytesOfTheLastTokenBelongToTheStopString) {
 TEST(StopMatcher, TakesTheEarliestOfSeveralStopStrings) {
   StopRules rules;
   rules.stop_strings = {"bab", "ab"};
-  const Outcome outcome = run(rules, {1, 2});  // "b" "ab" holds both; both end at byte 3
+  const Stopped outcome = run(rules, {1, 2});  // "b" "ab" holds both; both end at byte 3
   EXPECT_EQ(outcome.cause, StopCause::kString);
   EXPECT_EQ(outcome.released, (std::vector<int32_t>{0, 0})) << "the one that begins first wins";
 }
@@ -87,7 +87,7 @@ TEST(StopMatcher, TakesTheEarliestOfSeveralStopStrings) {
 TEST(StopMatcher, KeepsTheLineBreakThatReachesTheLineLimit) {
   StopRules rules;
   rules.max_lines = 2;
-  Outcome outcome = run(rules, {0, 3, 1, 3, 0});
+  Stopped outcome = run(rules, {0, 3, 1, 3, 0});
   EXPECT_EQ(outcome.cause, StopCause::kLines);
   EXPECT_EQ(outcome.released, (std::vector<int32_t>{1, 2, 3, 4}));
   outcome = run(rules, {0, 4, 1});  // two line breaks in one token
