@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds and runs every test, phase by phase; stops at the first phase that fails, with its output. `make test` and CI
-# call exactly this. Logs of each phase stay in build/test-logs. Asks nothing, needs no network once set up. End-to-end
-# tests mostly wait for editors, and fuzz targets are an odd number for two cores: they run beside the phases that follow.
+# call exactly this. Logs of each phase stay in build/test-logs. Asks nothing, needs no network once set up. The tests of
+# one build run beside the next build, so that no core is idle.
 #
 #   scripts/test.sh             everything
 #   scripts/test.sh PHASE...    some of: setup release dev fuzz tsan
@@ -38,7 +38,12 @@ record() {
 
 fail() {
   [ "$n_failed" -gt 0 ] || n_failed=1
-  [ -z "$beside_pid" ] || pkill -TERM -P "$beside_pid" 2>/dev/null
+  local pid
+  for pid in "${beside_pids[@]}"; do
+    kill -STOP "$pid" 2>/dev/null  # it would start its tests when what it waits for ends
+    pkill -TERM -P "$pid" 2>/dev/null
+    kill -KILL "$pid" 2>/dev/null
+  done
   report
   exit 1
 }
@@ -105,29 +110,42 @@ tests() {
   count "$name" "$start" "$log" $?
 }
 
-# tests_beside NAME PRESET CTEST-ARGUMENTS...: the same, beside what follows, until join_tests shows them.
-beside_pid=
+# tests_beside NAME PRESET CTEST-ARGUMENTS...: the same, beside what follows and after those that are beside it already,
+# until join_tests shows them all.
+beside_names=()
+beside_starts=()
+beside_logs=()
+beside_pids=()
 tests_beside() {
-  beside_name=$1
-  beside_start=$SECONDS
-  beside_log="$logs/${1// /-}.log"
+  local log="$logs/${1// /-}.log" before="${beside_pids[*]: -1}"
+  beside_names+=("$1")
+  beside_starts+=("$SECONDS")
+  beside_logs+=("$log")
   shift
-  run_ctest "$beside_log" "$@" >/dev/null &
-  beside_pid=$!
+  {
+    [ -z "$before" ] || tail --pid="$before" -f /dev/null
+    run_ctest "$log" "$@"
+  } >/dev/null &
+  beside_pids+=("$!")
 }
 
 join_tests() {
-  local code
-  [ -n "$beside_pid" ] || return 0
-  printf '== %s\n' "$beside_name"
-  wait "$beside_pid"
-  code=$?
-  beside_pid=
-  cat "$beside_log"
-  count "$beside_name" "$beside_start" "$beside_log" "$code"
+  local i code
+  for i in "${!beside_pids[@]}"; do
+    printf '== %s\n' "${beside_names[$i]}"
+    wait "${beside_pids[$i]}"
+    code=$?
+    cat "${beside_logs[$i]}"
+    unset "beside_pids[$i]"
+    count "${beside_names[$i]}" "${beside_starts[$i]}" "${beside_logs[$i]}" "$code"
+  done
+  beside_names=()
+  beside_starts=()
+  beside_logs=()
+  beside_pids=()
 }
 
-# Whoever waits for an editor, or fuzzes against the clock, goes first.
+# Tests go first: some wait for an editor or fuzz against the clock.
 build() {
   local preset=$1
   shift
@@ -142,20 +160,20 @@ phase_setup() {
 # could depend on the optimiser, or that no sanitizer watches.
 phase_release() {
   quiet 'release build' build test
-  tests 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz)$'
+  tests_beside 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz)$'
   tests_beside 'release end to end' test -L '^e2e$'
 }
 
 # Memory errors and undefined behaviour: every unit test.
 phase_dev() {
   quiet 'dev build (ASan, UBSan)' build dev --target incipit_unit_tests
-  tests 'dev tests (ASan, UBSan)' dev -j "$n_jobs" -L '^unit$'
+  join_tests
+  tests_beside 'dev tests (ASan, UBSan)' dev -j "$n_jobs" -L '^unit$'
 }
 
 # Fuzz targets are programs of the dev build.
 phase_fuzz() {
   quiet 'fuzz build' build dev --target incipit_fuzz_targets
-  join_tests
   tests_beside 'fuzz, 30 s a target' dev -j "$n_jobs" -L '^fuzz$'
 }
 

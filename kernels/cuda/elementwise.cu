@@ -14,7 +14,7 @@ namespace incipit::kernels::cuda {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kElementwiseThreads = 256;
 
 // x * w in fp16 and the sum of 16 squares, which two neighbouring lanes make together. All lanes
 // of a warp come here; those without values pass is_active = false.
@@ -34,10 +34,10 @@ __device__ __forceinline__ void store_normed(const float (&x)[kVector], const fl
   if (threadIdx.x % 2 == 0) out.square_sums[at / 16] = squares;
 }
 
-__global__ void __launch_bounds__(kThreads) embed_rows_kernel(EmbedRowsParams params) {
+__global__ void __launch_bounds__(kElementwiseThreads) embed_rows_kernel(EmbedRowsParams params) {
   pdl_wait();
   pdl_launch_next();
-  const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kVector;
+  const int64_t at = (int64_t{blockIdx.x} * kElementwiseThreads + threadIdx.x) * kVector;
   const bool is_active = at < int64_t{params.n_rows} * params.hidden;
   float x[kVector] = {};
   if (is_active) {
@@ -49,10 +49,11 @@ __global__ void __launch_bounds__(kThreads) embed_rows_kernel(EmbedRowsParams pa
   }
 }
 
-__global__ void __launch_bounds__(kThreads) prepare_rows_kernel(PrepareRowsParams params) {
+__global__ void __launch_bounds__(kElementwiseThreads)
+    prepare_rows_kernel(PrepareRowsParams params) {
   pdl_wait();
   pdl_launch_next();
-  const int64_t at = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kVector;
+  const int64_t at = (int64_t{blockIdx.x} * kElementwiseThreads + threadIdx.x) * kVector;
   const bool is_active = at < int64_t{params.n_rows} * params.hidden;
   float x[kVector] = {};
   if (is_active) load_floats(params.x + at, x);
@@ -61,18 +62,18 @@ __global__ void __launch_bounds__(kThreads) prepare_rows_kernel(PrepareRowsParam
 
 // The sum over all threads of the block, in an order that only the block's size decides.
 __device__ float block_sum(float value) {
-  __shared__ float s_sums[kThreads / 32];
+  __shared__ float s_sums[kElementwiseThreads / 32];
 #pragma unroll
   for (int stride = 16; stride > 0; stride /= 2) value += __shfl_xor_sync(~0u, value, stride);
   if (threadIdx.x % 32 == 0) s_sums[threadIdx.x / 32] = value;
   __syncthreads();  // s_sums is written per warp above and read by all below
   float sum = 0;
 #pragma unroll
-  for (int i = 0; i < kThreads / 32; ++i) sum += s_sums[i];
+  for (int i = 0; i < kElementwiseThreads / 32; ++i) sum += s_sums[i];
   return sum;
 }
 
-__global__ void __launch_bounds__(kThreads) norm_rows_kernel(NormRowsParams params) {
+__global__ void __launch_bounds__(kElementwiseThreads) norm_rows_kernel(NormRowsParams params) {
   pdl_wait();
   pdl_launch_next();
   const int64_t row = blockIdx.x;
@@ -81,14 +82,14 @@ __global__ void __launch_bounds__(kThreads) norm_rows_kernel(NormRowsParams para
   const auto first = static_cast<int32_t>(threadIdx.x) * kVector;
   float squares = 0;
   float values[kVector];
-  for (int32_t i = first; i < params.hidden; i += kThreads * kVector) {
+  for (int32_t i = first; i < params.hidden; i += kElementwiseThreads * kVector) {
     load_floats(x + i, values);
 #pragma unroll
     for (int j = 0; j < kVector; ++j) squares = fmaf(values[j], values[j], squares);
   }
   const float mean = block_sum(squares) / static_cast<float>(params.hidden);
   const float factor = 1.0f / sqrtf(mean + params.norm_eps);
-  for (int32_t i = first; i < params.hidden; i += kThreads * kVector) {
+  for (int32_t i = first; i < params.hidden; i += kElementwiseThreads * kVector) {
     float weight[kVector];
     load_floats(x + i, values);
     load_floats(params.norm_weight + i, weight);
@@ -101,11 +102,11 @@ __global__ void __launch_bounds__(kThreads) norm_rows_kernel(NormRowsParams para
   }
 }
 
-__global__ void __launch_bounds__(kThreads) silu_mul_kernel(SiluMulParams params) {
+__global__ void __launch_bounds__(kElementwiseThreads) silu_mul_kernel(SiluMulParams params) {
   pdl_wait();
   pdl_launch_next();
   const int32_t n_parts = params.width / kVector;
-  const int64_t item = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t item = int64_t{blockIdx.x} * kElementwiseThreads + threadIdx.x;
   if (item >= int64_t{params.n_rows} * n_parts) return;
   const int64_t row = item / n_parts;
   const int64_t col = item % n_parts * kVector;
@@ -120,25 +121,25 @@ __global__ void __launch_bounds__(kThreads) silu_mul_kernel(SiluMulParams params
   store_halves(gate, params.act + row * params.act_stride + col);
 }
 
-__global__ void __launch_bounds__(kThreads) gather_rows_kernel(GatherRowsParams params) {
+__global__ void __launch_bounds__(kElementwiseThreads) gather_rows_kernel(GatherRowsParams params) {
   pdl_wait();
   pdl_launch_next();
   const int64_t to = blockIdx.x;
   const int64_t from = params.rows[to];
   const int32_t x_parts = params.hidden / 4;
   const int32_t q_parts = params.q_width / kVector;
-  for (auto i = static_cast<int32_t>(threadIdx.x); i < x_parts; i += kThreads) {
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < x_parts; i += kElementwiseThreads) {
     reinterpret_cast<uint4*>(params.x_out)[to * x_parts + i] =
         reinterpret_cast<const uint4*>(params.x)[from * x_parts + i];
   }
-  for (auto i = static_cast<int32_t>(threadIdx.x); i < q_parts; i += kThreads) {
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < q_parts; i += kElementwiseThreads) {
     reinterpret_cast<uint4*>(params.q_out)[to * q_parts + i] =
         reinterpret_cast<const uint4*>(params.q)[from * q_parts + i];
   }
 }
 
 unsigned blocks_for(int64_t n_items) {
-  return static_cast<unsigned>(ceil_div(n_items, kThreads));
+  return static_cast<unsigned>(ceil_div(n_items, kElementwiseThreads));
 }
 
 }  // namespace
@@ -147,20 +148,21 @@ void embed_rows(const EmbedRowsParams& params, const LaunchContext& context) {
   CHECK_EQ(params.hidden % 16, 0);
   if (params.n_rows == 0) return;
   const int64_t n_items = int64_t{params.n_rows} * params.hidden / kVector;
-  launch(context, embed_rows_kernel, blocks_for(n_items), kThreads, 0, params);
+  launch(context, embed_rows_kernel, blocks_for(n_items), kElementwiseThreads, 0, params);
 }
 
 void prepare_rows(const PrepareRowsParams& params, const LaunchContext& context) {
   CHECK_EQ(params.hidden % 16, 0);
   if (params.n_rows == 0) return;
   const int64_t n_items = int64_t{params.n_rows} * params.hidden / kVector;
-  launch(context, prepare_rows_kernel, blocks_for(n_items), kThreads, 0, params);
+  launch(context, prepare_rows_kernel, blocks_for(n_items), kElementwiseThreads, 0, params);
 }
 
 void norm_rows(const NormRowsParams& params, const LaunchContext& context) {
   CHECK_EQ(params.hidden % kVector, 0);
   if (params.n_rows == 0) return;
-  launch(context, norm_rows_kernel, static_cast<unsigned>(params.n_rows), kThreads, 0, params);
+  launch(context, norm_rows_kernel, static_cast<unsigned>(params.n_rows), kElementwiseThreads, 0,
+         params);
 }
 
 void silu_mul(const SiluMulParams& params, const LaunchContext& context) {
@@ -168,14 +170,15 @@ void silu_mul(const SiluMulParams& params, const LaunchContext& context) {
   CHECK_EQ(params.act_stride % kVector, 0);
   const int64_t n_items = int64_t{params.n_rows} * params.width / kVector;
   if (n_items == 0) return;
-  launch(context, silu_mul_kernel, blocks_for(n_items), kThreads, 0, params);
+  launch(context, silu_mul_kernel, blocks_for(n_items), kElementwiseThreads, 0, params);
 }
 
 void gather_rows(const GatherRowsParams& params, const LaunchContext& context) {
   CHECK_EQ(params.hidden % 4, 0);
   CHECK_EQ(params.q_width % kVector, 0);
   if (params.n_rows == 0) return;
-  launch(context, gather_rows_kernel, static_cast<unsigned>(params.n_rows), kThreads, 0, params);
+  launch(context, gather_rows_kernel, static_cast<unsigned>(params.n_rows), kElementwiseThreads, 0,
+         params);
 }
 
 }  // namespace incipit::kernels::cuda

@@ -17,8 +17,8 @@ namespace incipit::kernels::cuda {
 
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kWarps = kThreads / 32;
+constexpr int kExpandThreads = 256;
+constexpr int kWarps = kExpandThreads / 32;
 constexpr int kWords = 4;  // of a warp
 
 struct DequantizeParams {
@@ -81,7 +81,7 @@ __device__ __forceinline__ void store_rows(const uint4 (&mine)[2], bool is_odd, 
 }
 
 template <bool kHasZeros>
-__global__ void __launch_bounds__(kThreads) dequantize_kernel(DequantizeParams params) {
+__global__ void __launch_bounds__(kExpandThreads) dequantize_kernel(DequantizeParams params) {
   const Int4Shape& shape = params.w.shape;
   const int warp = static_cast<int>(threadIdx.x) / 32;
   const int lane = static_cast<int>(threadIdx.x) % 32;
@@ -171,7 +171,7 @@ void dequantize(const Int4View<CudaTile>& w, RowOrder order, const HeadOrder& he
   const int64_t n_items = ceil_div(slice.n_rows, CudaTile::kRows) * params.n_runs;
   if (n_items == 0) return;
   launch(context, w.shape.has_zeros ? dequantize_kernel<true> : dequantize_kernel<false>,
-         static_cast<unsigned>(ceil_div(n_items, kWarps)), kThreads, 0, params);
+         static_cast<unsigned>(ceil_div(n_items, kWarps)), kExpandThreads, 0, params);
 }
 
 }  // namespace incipit::kernels::cuda

@@ -7,6 +7,7 @@
 #include "kernels/cuda/hopper.cuh"
 #include "kernels/cuda/int4_dequant.cuh"
 #include "kernels/cuda/large_mixed.h"
+#include "kernels/cuda/row_values.cuh"
 #include "kernels/cuda/vector_load.cuh"
 
 namespace incipit::kernels::cuda {
@@ -202,9 +203,6 @@ __device__ __forceinline__ void copy_tokens(const MixedParams& p, const MixedWor
 
 __device__ __forceinline__ void math_barrier() {
   named_barrier<kMixedMath>(1);
-}
-__device__ __forceinline__ float limited(float value) {
-  return fmaxf(fminf(value, 65504.0f), -65504.0f);
 }
 __device__ __forceinline__ uint32_t half_pair(float low, float high) {
   return as_bits(__floats2half2_rn(low, high));

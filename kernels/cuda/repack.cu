@@ -12,7 +12,7 @@ namespace incipit::kernels::cuda {
 
 namespace {
 
-constexpr int kThreads = 128;
+constexpr int kRepackThreads = 128;
 constexpr int kLanes = 32;
 constexpr int64_t kMaxGridTiles = 32768;  // gridDim.y has 16 bits; further tiles in turns
 
@@ -43,7 +43,7 @@ __device__ int64_t source_row(const Int4Repack& p, int64_t row) {
 
 __global__ void repack_int4_words_kernel(const Int4Repack p) {
   const Int4Shape& s = p.from.shape;
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t i = int64_t{blockIdx.x} * kRepackThreads + threadIdx.x;
   if (i >= CudaTile::quant_bytes(s) / 16) return;
   const int64_t lane = i % kLanes;
   const int64_t first_col = i / kLanes * CudaTile::kWordCols + lane % 4 * 8;
@@ -69,7 +69,7 @@ __global__ void repack_int4_words_kernel(const Int4Repack p) {
 __global__ void repack_int4_scales_kernel(const Int4Repack p) {
   const Int4Shape& s = p.from.shape;
   const int64_t quads = CudaTile::n_scale_quads(s);
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t i = int64_t{blockIdx.x} * kRepackThreads + threadIdx.x;
   if (i >= CudaTile::tile_bytes(s) - CudaTile::quant_bytes(s)) return;
   const bool is_scale = i < quads * CudaTile::kScaleQuadBytes;
   const int64_t place = is_scale ? i / 2 : i - quads * CudaTile::kScaleQuadBytes;
@@ -94,7 +94,7 @@ __global__ void repack_int8_kernel(const Int8View<CpuTile> from, std::byte* to) 
   using To = Int8Layout<CudaTile>;
   using From = Int8Layout<CpuTile>;
   const Int8Shape& s = from.shape;
-  const int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x;
+  const int64_t i = int64_t{blockIdx.x} * kRepackThreads + threadIdx.x;
   if (i >= To::tile_bytes(s) / 4) return;
   const int64_t lane = i / 4 % kLanes;
   const int64_t word = i % 4;
@@ -117,7 +117,7 @@ __global__ void repack_int8_kernel(const Int8View<CpuTile> from, std::byte* to) 
 }
 
 dim3 grid_of(int64_t items, int64_t n_tiles) {
-  return dim3(static_cast<unsigned>(ceil_div(items, kThreads)),
+  return dim3(static_cast<unsigned>(ceil_div(items, kRepackThreads)),
               static_cast<unsigned>(n_tiles < kMaxGridTiles ? n_tiles : kMaxGridTiles));
 }
 
@@ -128,19 +128,19 @@ void repack_int4(const Int4View<CpuTile>& from, RowOrder order, const HeadOrder&
   const Int4Shape& s = from.shape;
   const Int4Repack params = {from, order, heads, to};
   const int64_t n_tiles = CudaTile::n_tiles(s);
-  repack_int4_words_kernel<<<grid_of(CudaTile::quant_bytes(s) / 16, n_tiles), kThreads, 0,
+  repack_int4_words_kernel<<<grid_of(CudaTile::quant_bytes(s) / 16, n_tiles), kRepackThreads, 0,
                              stream>>>(params);
   CUDA_CHECK(cudaGetLastError());
   repack_int4_scales_kernel<<<grid_of(CudaTile::tile_bytes(s) - CudaTile::quant_bytes(s), n_tiles),
-                              kThreads, 0, stream>>>(params);
+                              kRepackThreads, 0, stream>>>(params);
   CUDA_CHECK(cudaGetLastError());
 }
 
 void repack_int8(const Int8View<CpuTile>& from, std::byte* to, cudaStream_t stream) {
   using To = Int8Layout<CudaTile>;
   const Int8Shape& s = from.shape;
-  repack_int8_kernel<<<grid_of(To::tile_bytes(s) / 4, To::n_tiles(s)), kThreads, 0, stream>>>(from,
-                                                                                              to);
+  repack_int8_kernel<<<grid_of(To::tile_bytes(s) / 4, To::n_tiles(s)), kRepackThreads, 0, stream>>>(
+      from, to);
   CUDA_CHECK(cudaGetLastError());
 }
 

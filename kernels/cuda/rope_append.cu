@@ -13,7 +13,7 @@ namespace incipit::kernels::cuda {
 
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kRopeThreads = 256;
 // All keys and values of a row at the Llama-3-8B shape: 16 heads of 8 threads.
 constexpr int kQuantizeThreads = 128;
 
@@ -38,14 +38,14 @@ __device__ __forceinline__ std::byte* block_of(const RowBatch& rows, const HeadS
 }
 
 template <KvType kType>
-__global__ void __launch_bounds__(kThreads) rope_append_kernel(RopeAppendParams params) {
+__global__ void __launch_bounds__(kRopeThreads) rope_append_kernel(RopeAppendParams params) {
   pdl_wait();
   pdl_launch_next();
   const HeadShape& heads = params.heads;
   const int32_t half = heads.head_dim / 2;
   const int32_t n_parts = half / kVector;
   const int32_t n_heads = heads.n_heads + 2 * heads.n_kv_heads;
-  const int32_t item = static_cast<int32_t>(blockIdx.x * kThreads + threadIdx.x);
+  const int32_t item = static_cast<int32_t>(blockIdx.x * kRopeThreads + threadIdx.x);
   if (item >= n_heads * n_parts) return;
   const auto row = static_cast<int32_t>(blockIdx.y);
   const int32_t head = item / n_parts;
@@ -145,12 +145,12 @@ void rope_append(const RopeAppendParams& params, const LaunchContext& context) {
   if (params.rows.n_rows == 0) return;
   const int64_t n_items =
       int64_t{heads.n_heads + 2 * heads.n_kv_heads} * heads.head_dim / (2 * kVector);
-  const dim3 grid(static_cast<unsigned>(ceil_div(n_items, kThreads)),
+  const dim3 grid(static_cast<unsigned>(ceil_div(n_items, kRopeThreads)),
                   static_cast<unsigned>(params.rows.n_rows));
   launch(context,
          params.kv.type == KvType::kInt8 ? &rope_append_kernel<KvType::kInt8>
                                          : &rope_append_kernel<KvType::kF16>,
-         grid, kThreads, 0, params);
+         grid, kRopeThreads, 0, params);
 }
 
 void quantize_rows(const QuantizeRowsParams& params, const LaunchContext& context) {
