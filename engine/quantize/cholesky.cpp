@@ -9,7 +9,7 @@
 namespace incipit::engine {
 namespace {
 
-constexpr int64_t kBlock = 256;
+constexpr int64_t kPanel = 256;
 
 // The diagonal block at `a` [n, n], rows `stride` apart, in place.
 bool factor_block(float* a, int64_t n, int64_t stride) {
@@ -49,8 +49,8 @@ bool cholesky(float* a, int64_t n, kernels::ThreadPool& pool) {
   using kernels::GemmPart;
   using kernels::GemmResult;
   std::vector<float> panel;
-  for (int64_t at = 0; at < n; at += kBlock) {
-    const int64_t width = std::min(kBlock, n - at);
+  for (int64_t at = 0; at < n; at += kPanel) {
+    const int64_t width = std::min(kPanel, n - at);
     float* const block = a + at * n + at;
     if (!factor_block(block, width, n)) return false;
     const int64_t below = n - at - width;
