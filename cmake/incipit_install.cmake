@@ -45,3 +45,4 @@ install(FILES ${PROJECT_BINARY_DIR}/incipitConfig.cmake ${PROJECT_BINARY_DIR}/in
   DESTINATION ${INCIPIT_PACKAGE_DIR} COMPONENT engine)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/engine/models/ DESTINATION ${CMAKE_INSTALL_DATADIR}/incipit/models COMPONENT engine)
+install(FILES ${PROJECT_BINARY_DIR}/share/incipit/calibration.txt DESTINATION ${CMAKE_INSTALL_DATADIR}/incipit COMPONENT program)

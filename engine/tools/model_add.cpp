@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -8,6 +10,7 @@
 
 #include "engine/base/log.h"
 #include "engine/config/prompt_format.h"
+#include "engine/quantize/model_quantizer.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tools/licence_notice.h"
 #include "engine/tools/model_directory.h"
@@ -34,11 +37,13 @@ struct Job {
   std::vector<SmallFile> small_files;
   OpenedCheckpoint opened;
   uint64_t source_fingerprint = 0;
+  QuantizeChoice quantize;
 };
 
 // A tokenizer of another model, or special tokens that are not there, are told before any work.
-Result<void> check_tokenizer(const ModelSource& source, const std::vector<SmallFile>& files,
-                             const ModelConfig& config) {
+Result<std::shared_ptr<const Tokenizer>> check_tokenizer(const ModelSource& source,
+                                                         const std::vector<SmallFile>& files,
+                                                         const ModelConfig& config) {
   const auto file = std::find_if(files.begin(), files.end(), [](const SmallFile& small) {
     return small.name == "tokenizer.json";
   });
@@ -51,10 +56,10 @@ Result<void> check_tokenizer(const ModelSource& source, const std::vector<SmallF
                  fmt::format("{}: want at most the model's {} tokens, found {}", where,
                              config.vocab, tokenizer->vocab_size())};
   }
-  if (is_gguf(source.path)) return {};  // its ids are those of config, which are checked
+  if (is_gguf(source.path)) return tokenizer;  // its ids are those of config, which are checked
   const auto format = load_prompt_format(source.path, *tokenizer);
   if (!format.ok()) return format.error();
-  return {};
+  return tokenizer;
 }
 
 Result<Job> open_job(const AddModelOptions& options) {
@@ -69,10 +74,13 @@ Result<Job> open_job(const AddModelOptions& options) {
   }
   ASSIGN_OR_RETURN(auto small_files, read_small_files(source.path));
   ASSIGN_OR_RETURN(OpenedCheckpoint opened, open_checkpoint(source.path, kAddedHead));
-  TRY(check_tokenizer(source, small_files, opened.config));
+  ASSIGN_OR_RETURN(const auto tokenizer, check_tokenizer(source, small_files, opened.config));
+  ASSIGN_OR_RETURN(QuantizeChoice quantize,
+                   choose_quantizing(options.quantize, opened, *tokenizer));
   const uint64_t fingerprint = checksum(std::string_view(fmt::format(
       "{:016x} {:016x}", opened.identity.source_fingerprint, fingerprint_of(small_files))));
-  return Job{std::move(source), name, std::move(small_files), std::move(opened), fingerprint};
+  return Job{std::move(source), name,        std::move(small_files),
+             std::move(opened), fingerprint, std::move(quantize)};
 }
 
 int64_t source_bytes(const Job& job) {
@@ -108,6 +116,10 @@ Result<std::optional<ModelManifest>> find_previous(const ModelDirectory& directo
 // The same source, unchanged, and packed by this version of the program.
 bool is_up_to_date(const fs::path& place, const ModelManifest& manifest, const Job& job) {
   if (manifest.source_fingerprint != job.source_fingerprint) return false;
+  if (!job.quantize.takes_any) {
+    if (manifest.quantization.recipe != job.quantize.recipe) return false;
+    if (job.quantize.walks && manifest.quantization.quality.n_tokens == 0) return false;
+  }
   const auto file = open_packed_file(place / kAddedWeightsName);
   return file.ok() && file->header_checksum == manifest.checksum &&
          check_identity(*file, job.opened.identity, "").ok();
@@ -130,6 +142,37 @@ Result<void> write_small_file(const fs::path& path, std::string_view bytes) {
   return writer.publish();
 }
 
+std::string describe(const QuantizeReport& report) {
+  std::string text = "quantised: " + report.recipe;
+  const QuantizeQuality& quality = report.quality;
+  if (quality.n_tokens == 0) return text;
+  return text + fmt::format("; mean KL divergence {:.4f}, top-1 agreement {:.1f} % on {} tokens",
+                            quality.kl_divergence, 100 * quality.top1_agreement, quality.n_tokens);
+}
+
+// Packs the weights; what that lost goes into the manifest.
+Result<void> pack(const fs::path& weights, const Job& job, const WeightSource& source,
+                  const PackProgress& progress, const CancelToken& cancel,
+                  ModelManifest& manifest) {
+  if (!job.quantize.walks) {
+    ASSIGN_OR_RETURN(
+        const Conversion conversion,
+        pack_checkpoint(weights, job.source.path, job.opened, source, progress, cancel));
+    manifest.conversion = describe(conversion);
+    manifest.quantization.recipe = job.quantize.recipe;
+    return {};
+  }
+  kernels::ThreadPool pool(0);
+  const auto solver = make_cpu_solver(pool);
+  ModelQuantizer quantizer(job.opened.config, source, job.quantize.inputs, *solver, pool, progress,
+                           cancel);
+  TRY(pack_sections(weights, job.source.path, job.opened, source, std::ref(quantizer)));
+  manifest.quantization = quantizer.report();
+  manifest.quantization.recipe = job.quantize.recipe;
+  manifest.conversion = describe(manifest.quantization);
+  return {};
+}
+
 // Everything of the model in the hidden directory; the manifest last.
 Result<ModelManifest> write_model(const fs::path& directory, const Job& job,
                                   const WeightSource& source, const AddProgress& progress,
@@ -138,16 +181,14 @@ Result<ModelManifest> write_model(const fs::path& directory, const Job& job,
   const auto packing = [&](int64_t done, int64_t total, const std::string& section) {
     if (progress) progress(done, total, section);
   };
-  ASSIGN_OR_RETURN(const Conversion conversion,
-                   pack_checkpoint(weights, job.source.path, job.opened, source, packing, cancel));
+  ModelManifest manifest;
+  TRY(pack(weights, job, source, packing, cancel, manifest));
   for (const SmallFile& file : job.small_files) {
     TRY(write_small_file(directory / file.name, file.bytes));
   }
   ASSIGN_OR_RETURN(const PackedFile packed, open_packed_file(weights));
-  ModelManifest manifest;
   manifest.source = job.source.path.string();
   manifest.format = describe(job.opened.quant);
-  manifest.conversion = describe(conversion);
   manifest.source_bytes = source_bytes(job);
   manifest.packed_bytes = static_cast<int64_t>(packed.image.bytes.size());
   manifest.weights_fingerprint = job.opened.identity.source_fingerprint;
@@ -155,6 +196,10 @@ Result<ModelManifest> write_model(const fs::path& directory, const Job& job,
   manifest.checksum = packed.header_checksum;
   TRY(write_small_file(directory / kManifestName, manifest_json(manifest)));
   return manifest;
+}
+
+int32_t rounded_group(const QuantizeChoice& choice) {
+  return choice.inputs.calibration.n_sequences() > 0 ? kGptqGroup : kRoundedGroup;
 }
 
 AddedModel outcome_of(AddedModel::Outcome outcome, const Job& job, const fs::path& place,
@@ -165,7 +210,9 @@ AddedModel outcome_of(AddedModel::Outcome outcome, const Job& job, const fs::pat
           manifest.format,
           manifest.conversion,
           licence_notice(job.opened.config),
-          manifest.packed_bytes};
+          manifest.packed_bytes,
+          job.quantize.note,
+          manifest.quantization};
 }
 
 }  // namespace
@@ -179,9 +226,9 @@ Result<AddedModel> add_model(const AddModelOptions& options, const AddProgress& 
   if (previous && is_up_to_date(place, *previous, job)) {
     return outcome_of(AddedModel::Outcome::kAlreadyThere, job, place, *previous);
   }
-  ASSIGN_OR_RETURN(
-      const WeightSource source,
-      WeightSource::plan(job.opened.checkpoint, job.opened.config, job.opened.quant, kAddedHead));
+  ASSIGN_OR_RETURN(const WeightSource source,
+                   WeightSource::plan(job.opened.checkpoint, job.opened.config, job.opened.quant,
+                                      kAddedHead, rounded_group(job.quantize)));
   std::vector<PackedSection> sections = source.sections();
   int64_t wanted = place_sections(sections);
   for (const SmallFile& file : job.small_files) wanted += static_cast<int64_t>(file.bytes.size());

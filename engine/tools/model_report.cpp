@@ -37,6 +37,7 @@ Result<void> describe_added(const fs::path& directory, const ModelManifest& mani
   report.source = manifest.source;
   report.format = manifest.format;
   report.conversion = manifest.conversion;
+  report.quantization = manifest.quantization;
   report.source_bytes = manifest.source_bytes;
   report.packed_bytes = static_cast<int64_t>(file.image.bytes.size());
   report.checksum = fmt::format("{:016x}", file.header_checksum);

@@ -8,6 +8,7 @@
 
 #include "engine/base/result.h"
 #include "engine/config/model_config.h"
+#include "engine/quantize/quantize_report.h"
 
 namespace incipit::engine {
 
@@ -26,9 +27,10 @@ struct ModelReport {
   std::string problem;    // why it cannot be used; then only what is above counts
   ModelConfig config;
   int64_t n_parameters = 0;
-  std::string source;      // of an added model: where it came from
-  std::string format;      // "GPTQ INT4 in groups of 128, ..."
-  std::string conversion;  // of an added model: "exact", or the error
+  std::string source;           // of an added model: where it came from
+  std::string format;           // "GPTQ INT4 in groups of 128, ..."
+  std::string conversion;       // of an added model: "exact", or the error
+  QuantizeReport quantization;  // of an added model; recipe empty: there was nothing to choose
   int64_t source_bytes = 0;
   int64_t packed_bytes = 0;
   std::string checksum;                // of an added model: 16 hexadecimal digits

@@ -11,12 +11,14 @@
 
 #include "engine/base/cancel_token.h"
 #include "engine/base/result.h"
+#include "engine/tools/quantize_choice.h"
 
 namespace incipit::engine {
 
 struct AddModelOptions {
   std::filesystem::path source;  // a directory in Hugging Face layout, a file in one, a GGUF file
   std::string name;              // empty: after the directory or the GGUF file
+  QuantizeOptions quantize = {};
 };
 
 struct AddedModel {
@@ -32,9 +34,12 @@ struct AddedModel {
   std::string conversion;
   std::string notice;  // that the licence wants shown; may be empty
   int64_t packed_bytes = 0;
+  std::string note;             // what the user should know of the choice; may be empty
+  QuantizeReport quantization;  // recipe empty: there was nothing to choose
 };
 
-// Packed bytes made, of how many, and what is being made.
+// Packed bytes made, of how many, and what is being made; of a quantisation those of its linears,
+// the section's own share growing as the work does.
 using AddProgress =
     std::function<void(int64_t done_bytes, int64_t total_bytes, const std::string& what)>;
 

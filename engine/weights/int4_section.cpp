@@ -6,7 +6,6 @@
 #include <cmath>
 #include <utility>
 
-#include "engine/weights/round_to_nearest.h"
 #include "kernels/common/check.h"
 #include "kernels/common/half.h"
 
@@ -39,8 +38,8 @@ Int4Part plan_part(Linear linear, InputOrder inputs) {
   return part;
 }
 
-int32_t group_of(const Int4Part& part) {
-  if (!part.keeps_integers) return kRoundedGroup;
+int32_t group_of(const Int4Part& part, int32_t rounded_group) {
+  if (!part.keeps_integers) return rounded_group;
   const int32_t group = std::get<Int4Linear>(part.linear).config.group;
   return group == kWholeColumn ? kColumnGroup : group;
 }
@@ -178,7 +177,7 @@ std::string describe(const Conversion& conversion) {
                      conversion.n_rounded, conversion.n_linears, 100 * relative);
 }
 
-Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs) {
+Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs, int32_t rounded_group) {
   CHECK(!linears.empty());
   Int4Plan plan;
   plan.shape.group = kColumnGroup;
@@ -187,7 +186,7 @@ Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs) {
     plan.shape.cols = std::visit([](const auto& one) { return one.cols; }, linear);
     plan.parts.push_back(plan_part(std::move(linear), inputs));
     const Int4Part& part = plan.parts.back();
-    plan.shape.group = std::min(plan.shape.group, group_of(part));
+    plan.shape.group = std::min(plan.shape.group, group_of(part, rounded_group));
     if (part.keeps_integers && !is_symmetric(std::get<Int4Linear>(part.linear))) {
       plan.shape.has_zeros = true;
     }

@@ -10,6 +10,7 @@
 
 #include "engine/base/result.h"
 #include "engine/weights/linear.h"
+#include "engine/weights/round_to_nearest.h"
 #include "kernels/common/thread_pool.h"
 #include "kernels/quant/int4_layout.h"
 
@@ -44,7 +45,9 @@ struct Int4Plan {
 // Inputs that were reordered by activation ("desc_act") can be kept where whoever computes the
 // inputs can compute them in that order: kCanMove. Elsewhere such a linear is rounded.
 enum class InputOrder { kFixed, kCanMove };
-Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs);
+// rounded_group: inputs that share a scale where integers are not kept.
+Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs,
+                   int32_t rounded_group = kRoundedGroup);
 
 // The plain matrix, and what was lost added to `conversion`. An infinite or missing number in full
 // precision is kCorrupt and names file, tensor and element.

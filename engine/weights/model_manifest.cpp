@@ -5,6 +5,7 @@
 #include <charconv>
 #include <limits>
 #include <system_error>
+#include <utility>
 
 #include "engine/config/json_fields.h"
 
@@ -27,18 +28,86 @@ Result<uint64_t> read_hex(const JsonFields& fields, const char* key) {
   return number;
 }
 
+using OrderedJson = nlohmann::ordered_json;
+
+OrderedJson quantization_json(const QuantizeReport& report) {
+  OrderedJson json = {{"recipe", report.recipe}};
+  if (report.quality.n_tokens > 0) {
+    json["quality"] = {{"tokens", report.quality.n_tokens},
+                       {"kl_divergence", report.quality.kl_divergence},
+                       {"top1_agreement", report.quality.top1_agreement},
+                       {"loss_full", report.quality.loss_full},
+                       {"loss_quantized", report.quality.loss_quantised}};
+  }
+  for (const SectionLoss& section : report.sections) {
+    json["sections"].push_back({{"name", section.name},
+                                {"output_error", section.output_error},
+                                {"damping", section.damping}});
+  }
+  for (const LayerLoss& layer : report.layers) json["layers"].push_back(layer.hidden_error);
+  return json;
+}
+
+Result<QuantizeQuality> parse_quality(const nlohmann::json& json, const std::string& where) {
+  constexpr double kMost = std::numeric_limits<double>::max();
+  const JsonFields fields(json, where, "quantization.quality.");
+  QuantizeQuality quality;
+  ASSIGN_OR_RETURN(quality.n_tokens,
+                   fields.integer("tokens", 1, std::numeric_limits<int64_t>::max()));
+  ASSIGN_OR_RETURN(quality.kl_divergence, fields.number("kl_divergence", -kMost, kMost));
+  ASSIGN_OR_RETURN(quality.top1_agreement, fields.number("top1_agreement", 0, 1));
+  ASSIGN_OR_RETURN(quality.loss_full, fields.number("loss_full", -kMost, kMost));
+  ASSIGN_OR_RETURN(quality.loss_quantised, fields.number("loss_quantized", -kMost, kMost));
+  return quality;
+}
+
+// Elements of a list of that key; none where there is no list.
+const nlohmann::json& list_or_empty(const nlohmann::json& json, const char* key) {
+  static const nlohmann::json kEmpty = nlohmann::json::array();
+  const auto it = json.find(key);
+  return it == json.end() || !it->is_array() ? kEmpty : *it;
+}
+
+Result<QuantizeReport> parse_quantization(const nlohmann::json& json, const std::string& where) {
+  constexpr double kMost = std::numeric_limits<double>::max();
+  const JsonFields fields(json, where, "quantization.");
+  QuantizeReport report;
+  ASSIGN_OR_RETURN(report.recipe, fields.string_or("recipe", ""));
+  ASSIGN_OR_RETURN(const nlohmann::json* quality, fields.object_or_null("quality"));
+  if (quality != nullptr) {
+    ASSIGN_OR_RETURN(report.quality, parse_quality(*quality, where));
+  }
+  for (const nlohmann::json& entry : list_or_empty(json, "sections")) {
+    if (!entry.is_object()) return fields.wanted("sections", "objects", ErrorCode::kCorrupt);
+    const JsonFields section(entry, where, "quantization.sections.");
+    SectionLoss loss;
+    ASSIGN_OR_RETURN(loss.name, section.string_or("name", ""));
+    ASSIGN_OR_RETURN(loss.output_error, section.number("output_error", 0, kMost));
+    ASSIGN_OR_RETURN(loss.damping, section.number("damping", 0, kMost));
+    report.sections.push_back(std::move(loss));
+  }
+  for (const nlohmann::json& error : list_or_empty(json, "layers")) {
+    if (!error.is_number()) return fields.wanted("layers", "numbers", ErrorCode::kCorrupt);
+    report.layers.push_back({error.get<double>()});
+  }
+  return report;
+}
+
 }  // namespace
 
 std::string manifest_json(const ModelManifest& manifest) {
-  const nlohmann::ordered_json json = {{"version", kManifestVersion},
-                                       {"source", manifest.source},
-                                       {"format", manifest.format},
-                                       {"conversion", manifest.conversion},
-                                       {"source_bytes", manifest.source_bytes},
-                                       {"packed_bytes", manifest.packed_bytes},
-                                       {"weights_fingerprint", hex(manifest.weights_fingerprint)},
-                                       {"source_fingerprint", hex(manifest.source_fingerprint)},
-                                       {"checksum", hex(manifest.checksum)}};
+  OrderedJson json = {{"version", kManifestVersion},
+                      {"source", manifest.source},
+                      {"format", manifest.format},
+                      {"conversion", manifest.conversion},
+                      {"source_bytes", manifest.source_bytes},
+                      {"packed_bytes", manifest.packed_bytes},
+                      {"weights_fingerprint", hex(manifest.weights_fingerprint)},
+                      {"source_fingerprint", hex(manifest.source_fingerprint)},
+                      {"checksum", hex(manifest.checksum)}};
+  if (!manifest.quantization.recipe.empty()) {
+    json["quantization"] = quantization_json(manifest.quantization);
+  }
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
@@ -59,6 +128,10 @@ Result<ModelManifest> parse_manifest(std::string_view json, const std::string& w
   ASSIGN_OR_RETURN(manifest.weights_fingerprint, read_hex(fields, "weights_fingerprint"));
   ASSIGN_OR_RETURN(manifest.source_fingerprint, read_hex(fields, "source_fingerprint"));
   ASSIGN_OR_RETURN(manifest.checksum, read_hex(fields, "checksum"));
+  ASSIGN_OR_RETURN(const nlohmann::json* quantization, fields.object_or_null("quantization"));
+  if (quantization != nullptr) {
+    ASSIGN_OR_RETURN(manifest.quantization, parse_quantization(*quantization, where));
+  }
   return manifest;
 }
 

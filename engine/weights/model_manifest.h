@@ -11,6 +11,7 @@
 
 #include "engine/base/result.h"
 #include "engine/config/engine_options.h"
+#include "engine/quantize/quantize_report.h"
 
 namespace incipit::engine {
 
@@ -28,6 +29,7 @@ struct ModelManifest {
   uint64_t weights_fingerprint = 0;  // the packed file's PackedIdentity::source_fingerprint
   uint64_t source_fingerprint = 0;   // of everything that was read, the small files included
   uint64_t checksum = 0;             // of the packed file's header, which has those of its sections
+  QuantizeReport quantization = {};  // with an empty recipe where there was nothing to choose
 
   bool operator==(const ModelManifest&) const = default;
 };

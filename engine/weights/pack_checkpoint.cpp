@@ -59,10 +59,9 @@ Result<void> SectionFiller::operator()(size_t section_idx, std::span<std::byte> 
   return source_.fill(section_idx, out, pool_, conversion_);
 }
 
-Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
-                                   const std::filesystem::path& model_dir,
-                                   const OpenedCheckpoint& opened, const WeightSource& source,
-                                   const PackProgress& progress, const CancelToken& cancel) {
+Result<void> pack_sections(const std::filesystem::path& path,
+                           const std::filesystem::path& model_dir, const OpenedCheckpoint& opened,
+                           const WeightSource& source, const FillSection& fill) {
   // A checkpoint that was edited while it was read must not be published under either state.
   const auto unchanged = [&]() -> Result<void> {
     ASSIGN_OR_RETURN(const OpenedCheckpoint now,
@@ -72,8 +71,15 @@ Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
                  fmt::format("{}: want an unchanging checkpoint, found it edited while it was read",
                              model_dir.string())};
   };
+  return write_packed_file(path, opened.identity, source.sections(), fill, unchanged);
+}
+
+Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
+                                   const std::filesystem::path& model_dir,
+                                   const OpenedCheckpoint& opened, const WeightSource& source,
+                                   const PackProgress& progress, const CancelToken& cancel) {
   SectionFiller filler(source, progress, cancel);
-  TRY(write_packed_file(path, opened.identity, source.sections(), std::ref(filler), unchanged));
+  TRY(pack_sections(path, model_dir, opened, source, std::ref(filler)));
   return filler.conversion();
 }
 

@@ -53,8 +53,11 @@ class SectionFiller {
   Conversion conversion_;
 };
 
-// Writes the packed file and says how true it is. A checkpoint that was edited meanwhile is an
-// error and leaves no file.
+// Writes the packed file. A checkpoint that was edited meanwhile is an error and leaves no file.
+Result<void> pack_sections(const std::filesystem::path& path,
+                           const std::filesystem::path& model_dir, const OpenedCheckpoint& opened,
+                           const WeightSource& source, const FillSection& fill);
+// The same with a SectionFiller; says how true the packed weights are.
 Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
                                    const std::filesystem::path& model_dir,
                                    const OpenedCheckpoint& opened, const WeightSource& source,

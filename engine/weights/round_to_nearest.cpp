@@ -34,23 +34,30 @@ struct Fit {
   float error = 0;  // sum of squared differences
 };
 
+// Where all errors count the same.
+struct Equal {
+  float operator[](size_t) const { return 1; }
+};
+
 // The integers for `inverse`, and for them the scale of least squares.
-float best_scale(std::span<const float> group, float inverse) {
+template <class Importance>
+float best_scale(std::span<const float> group, const Importance& importance, float inverse) {
   float wq = 0, qq = 0;
-  for (const float w : group) {
-    const float q = rounded(w * inverse);
-    wq += w * q;
-    qq += q * q;
+  for (size_t i = 0; i < group.size(); ++i) {
+    const float q = rounded(group[i] * inverse);
+    wq += importance[i] * (group[i] * q);
+    qq += importance[i] * (q * q);
   }
   return qq > 0 ? wq / qq : 0;
 }
 
-float error_of(std::span<const float> group, float scale) {
+template <class Importance>
+float error_of(std::span<const float> group, const Importance& importance, float scale) {
   const float inverse = 1 / scale;
   float error = 0;
-  for (const float w : group) {
-    const float difference = w - scale * rounded(w * inverse);
-    error += difference * difference;
+  for (size_t i = 0; i < group.size(); ++i) {
+    const float difference = group[i] - scale * rounded(group[i] * inverse);
+    error += importance[i] * (difference * difference);
   }
   return error;
 }
@@ -60,21 +67,24 @@ bool is_usable(float scale, float largest) {
   return scale != 0 && largest <= 1e5F * std::fabs(scale);
 }
 
-float search_scale(std::span<const float> group) {
+template <class Importance>
+float search_scale(std::span<const float> group, const Importance& importance) {
   float farthest = 0;
   for (const float w : group) {
     if (std::fabs(w) > std::fabs(farthest)) farthest = w;
   }
   const float largest = std::fabs(farthest);
   Fit best;
-  for (const float w : group) best.error += w * w;  // of scale 0
+  for (size_t i = 0; i < group.size(); ++i) {  // of scale 0
+    best.error += importance[i] * (group[i] * group[i]);
+  }
   // From "nothing is cut off" (8) to scales that cut the farthest weight by a fifth.
   for (int32_t step = -6; step <= 12; ++step) {
     const float start = farthest / (kLowest - 0.15F * static_cast<float>(step));
     if (!is_usable(start, largest)) continue;
-    const float scale = as_half(best_scale(group, 1 / start));
+    const float scale = as_half(best_scale(group, importance, 1 / start));
     if (!is_usable(scale, largest)) continue;
-    const float error = error_of(group, scale);
+    const float error = error_of(group, importance, scale);
     if (error < best.error) best = {scale, error};
   }
   return best.scale;
@@ -82,11 +92,16 @@ float search_scale(std::span<const float> group) {
 
 }  // namespace
 
+float int4_scale(std::span<const float> group, std::span<const float> importance) {
+  CHECK_EQ(group.size(), importance.size());
+  return search_scale(group, importance);
+}
+
 void round_row_to_int4(std::span<const float> row, int32_t group, uint8_t* q, uint16_t* scales) {
   CHECK_GE(group, 1);
   for (size_t first = 0; first < row.size(); first += static_cast<size_t>(group)) {
     const auto part = row.subspan(first, std::min(row.size() - first, static_cast<size_t>(group)));
-    const float scale = search_scale(part);
+    const float scale = search_scale(part, Equal());
     const float inverse = scale == 0 ? 0 : 1 / scale;
     *scales++ = kernels::float_to_half(scale);
     for (const float w : part) {

@@ -16,4 +16,8 @@ inline constexpr int32_t kRoundedGroup = 32;
 // that makes the group fit, the one with the least squared error is taken. Every number is finite.
 void round_row_to_int4(std::span<const float> row, int32_t group, uint8_t* q, uint16_t* scales);
 
+// The scale, one that fp16 holds, with the least sum of importance[i] * error[i]^2 over the group,
+// of those that round_row_to_int4() tries; 0 for zeros. Importances are not negative.
+float int4_scale(std::span<const float> group, std::span<const float> importance);
+
 }  // namespace incipit::engine

@@ -43,11 +43,12 @@ Result<void> check_layers(const Checkpoint& checkpoint, const ModelConfig& confi
 }  // namespace
 
 Result<WeightSource> WeightSource::plan(const Checkpoint& checkpoint, const ModelConfig& config,
-                                        const QuantConfig& quant, HeadFormat head_format) {
+                                        const QuantConfig& quant, HeadFormat head_format,
+                                        int32_t rounded_group) {
   WeightSource source(checkpoint);
   TRY(check_layers(checkpoint, config));
   for (WeightSection& section : weight_sections(config, head_format)) {
-    TRY(source.add(std::move(section), quant));
+    TRY(source.add(std::move(section), quant, rounded_group));
   }
   source.warn_of_ambiguous_zeros();
   return source;
@@ -67,7 +68,8 @@ void WeightSource::warn_of_ambiguous_zeros() const {
   }
 }
 
-Result<void> WeightSource::add(WeightSection section, const QuantConfig& quant) {
+Result<void> WeightSource::add(WeightSection section, const QuantConfig& quant,
+                               int32_t rounded_group) {
   std::vector<Linear> linears;
   for (const WeightPart& part : section.parts) {
     if (section.kind == WeightKind::kInt4) {
@@ -86,7 +88,8 @@ Result<void> WeightSource::add(WeightSection section, const QuantConfig& quant) 
     // What goes into down comes out of gate and up of the same layer, element by element: an order
     // of its inputs is an order of their outputs.
     const bool is_down = section.role == WeightRole::kDown;
-    int4 = plan_int4(std::move(linears), is_down ? InputOrder::kCanMove : InputOrder::kFixed);
+    int4 = plan_int4(std::move(linears), is_down ? InputOrder::kCanMove : InputOrder::kFixed,
+                     rounded_group);
     if (is_down) {
       CHECK(!wanted_.empty() && wanted_.back().role == WeightRole::kGateUp);
       int4_.back().output_order = int4.parts[0].input_order;

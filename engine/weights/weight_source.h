@@ -13,6 +13,7 @@
 #include "engine/weights/checkpoint.h"
 #include "engine/weights/int4_section.h"
 #include "engine/weights/packed_file.h"
+#include "engine/weights/round_to_nearest.h"
 #include "engine/weights/weight_names.h"
 #include "kernels/common/thread_pool.h"
 
@@ -21,16 +22,21 @@ namespace incipit::engine {
 class WeightSource {
  public:
   static Result<WeightSource> plan(const Checkpoint& checkpoint, const ModelConfig& config,
-                                   const QuantConfig& quant, HeadFormat head_format);
+                                   const QuantConfig& quant, HeadFormat head_format,
+                                   int32_t rounded_group = kRoundedGroup);
 
   const std::vector<PackedSection>& sections() const { return packed_; }
+  // What a section is made of; the plan has no parts unless it is INT4.
+  const WeightSection& wanted(size_t section_idx) const { return wanted_[section_idx]; }
+  const Int4Plan& int4_plan(size_t section_idx) const { return int4_[section_idx]; }
+  const Checkpoint& checkpoint() const { return *checkpoint_; }
   // Adds what the section loses to `conversion`.
   Result<void> fill(size_t section_idx, std::span<std::byte> out, kernels::ThreadPool& pool,
                     Conversion& conversion) const;
 
  private:
   explicit WeightSource(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}
-  Result<void> add(WeightSection section, const QuantConfig& quant);
+  Result<void> add(WeightSection section, const QuantConfig& quant, int32_t rounded_group);
   void warn_of_ambiguous_zeros() const;
 
   const Checkpoint* checkpoint_;

@@ -55,10 +55,14 @@ Result<Weights<CpuTile>> load_added(const std::filesystem::path& model_dir,
     if (progress) progress(1, "weights mapped");
     return mapped;
   }
+  const bool is_gptq = manifest.quantization.recipe.starts_with("gptq");
   const Error refused{
       mapped.error().code,
-      fmt::format("{} (`incipit model add {} --name {}` makes it anew)", mapped.error().message,
-                  manifest.source, model_dir.filename().string())};
+      fmt::format("{} (`incipit model add {} --name {}{}` makes it anew)", mapped.error().message,
+                  manifest.source, model_dir.filename().string(),
+                  is_gptq ? " --quantize gptq" : "")};
+  // Calibrating takes minutes to hours: not on the way to the first completion.
+  if (is_gptq) return refused;
   const auto opened = open_checkpoint(manifest.source, head_format);
   if (!opened.ok() || opened->identity.source_fingerprint != manifest.weights_fingerprint) {
     return refused;

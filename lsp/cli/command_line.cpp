@@ -236,6 +236,20 @@ void define_model_action(CLI::App& action, ModelArguments& out, ModelArguments::
         ->type_name("");
     action.add_option("--name", out.name, "Name to use it by (default: that of the directory)")
         ->type_name("NAME");
+    action
+        .add_option("--quantize", out.quantize,
+                    "How a source in full precision becomes INT4: gptq watches the model read text "
+                    "and takes minutes to hours, rtn rounds and takes seconds (default: auto, gptq "
+                    "where this machine can). One that is quantised keeps its integers")
+        ->check(CLI::IsMember({"auto", "gptq", "rtn"}))
+        ->type_name("HOW");
+    action
+        .add_option("--calibration", out.calibration,
+                    "Text for gptq to watch, one document a file, an eighth of it kept for the "
+                    "measurement (default: the sources of this program)")
+        ->type_name("FILES");
+    action.add_flag("--measure", out.measure,
+                    "Compare with the model in full precision after rtn, too");
   } else if (which == Action::kShow) {
     action.add_option("NAME", out.name, "The model, or its directory (default: the default model)")
         ->type_name("");
@@ -265,6 +279,7 @@ void define_model(CLI::App& app, ModelArguments& out) {
       "Ctrl-C leaves nothing behind.\n\n"
       "Examples:\n"
       "  incipit model add ~/models/Meta-Llama-3-8B-Instruct-GPTQ --name llama3\n"
+      "  incipit model add ~/models/Meta-Llama-3-8B-Instruct --quantize gptq --name mine\n"
       "  incipit model default llama3\n"
       "  incipit model show llama3 --json\n"));
   for (const Row& row : kRows) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace incipit::lsp::cli {
 
@@ -70,8 +71,11 @@ struct DoctorArguments {
 struct ModelArguments {
   enum class Action { kAdd, kList, kShow, kDefault, kRemove };
   Action action = Action::kList;
-  std::string source;  // kAdd: what to add
-  std::string name;    // kAdd: empty: after the source; kShow: empty: the default model
+  std::string source;             // kAdd: what to add
+  std::string name;               // kAdd: empty: after the source; kShow: empty: the default model
+  std::string quantize = "auto";  // kAdd: auto, gptq or rtn
+  std::vector<std::string> calibration;  // kAdd: files; empty: the text that comes with the program
+  bool measure = false;                  // kAdd: what rounding to nearest costs, too
   Format format = Format::kText;
 };
 

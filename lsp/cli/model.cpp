@@ -22,13 +22,23 @@ ExitCode print(const std::string& text) {
   return write_result(text) ? ExitCode::kOk : ExitCode::kFailure;
 }
 
+engine::AddModelOptions add_options(const ModelArguments& arguments) {
+  engine::AddModelOptions options{arguments.source, arguments.name};
+  options.quantize.method = arguments.quantize == "gptq"  ? engine::QuantizeMethod::kGptq
+                            : arguments.quantize == "rtn" ? engine::QuantizeMethod::kRtn
+                                                          : engine::QuantizeMethod::kAuto;
+  options.quantize.calibration.assign(arguments.calibration.begin(), arguments.calibration.end());
+  options.quantize.measure = arguments.measure;
+  return options;
+}
+
 ExitCode add(const ModelArguments& arguments) {
   const InterruptScope interrupt;
   const auto began = std::chrono::steady_clock::now();
   const auto added = [&] {
     Progress progress;
     return engine::add_model(
-        {arguments.source, arguments.name},
+        add_options(arguments),
         [&](int64_t done, int64_t total, const std::string& what) {
           progress.show(progress_text(done, total, what, std::chrono::steady_clock::now() - began));
         },

@@ -74,6 +74,51 @@ void add_line(std::string& text, const char* name, const std::string& value) {
   if (!value.empty()) text += fmt::format("{:<13} {}\n", name, value);
 }
 
+// What quantising has cost, section by section.
+Json quantization_json(const engine::QuantizeReport& report) {
+  Json json = {{"recipe", report.recipe}};
+  const engine::QuantizeQuality& quality = report.quality;
+  if (quality.n_tokens > 0) {
+    json["heldOutTokens"] = quality.n_tokens;
+    json["klDivergence"] = quality.kl_divergence;
+    json["top1Agreement"] = quality.top1_agreement;
+    json["lossFullPrecision"] = quality.loss_full;
+    json["lossQuantized"] = quality.loss_quantised;
+  }
+  for (const engine::SectionLoss& section : report.sections) {
+    json["sections"].push_back({{"name", section.name},
+                                {"outputError", section.output_error},
+                                {"damping", section.damping}});
+  }
+  for (const engine::LayerLoss& layer : report.layers) {
+    json["layers"].push_back({{"hiddenError", layer.hidden_error}});
+  }
+  return json;
+}
+
+std::string loss_text(const engine::QuantizeQuality& quality) {
+  if (quality.n_tokens == 0) return "";
+  return fmt::format("{:.4f} nats a token on held-out text, {:.4f} in full precision",
+                     quality.loss_quantised, quality.loss_full);
+}
+
+// Mean and worst of the sections, and how far the last layer has come off.
+std::string errors_text(const engine::QuantizeReport& report) {
+  if (report.sections.empty()) return "";
+  const auto worst = std::max_element(
+      report.sections.begin(), report.sections.end(),
+      [](const auto& a, const auto& b) { return a.output_error < b.output_error; });
+  double sum = 0;
+  for (const engine::SectionLoss& section : report.sections) sum += section.output_error;
+  std::string text = fmt::format("{:.2f} % of a section's outputs, {:.2f} % at most ({})",
+                                 100 * sum / static_cast<double>(report.sections.size()),
+                                 100 * worst->output_error, worst->name);
+  if (!report.layers.empty()) {
+    text += fmt::format("; {:.2f} % after the last layer", 100 * report.layers.back().hidden_error);
+  }
+  return text + " (--json has each)";
+}
+
 Json report_json(const ModelReport& report) {
   Json json = {{"name", report.name},
                {"directory", report.directory},
@@ -99,6 +144,9 @@ Json report_json(const ModelReport& report) {
     json["source"] = report.source;
     json["conversion"] = report.conversion;
     json["checksum"] = report.checksum;
+    if (!report.quantization.recipe.empty()) {
+      json["quantization"] = quantization_json(report.quantization);
+    }
   }
   if (!report.notice.empty()) json["notice"] = report.notice;
   json["memory"] = Json::array();
@@ -116,7 +164,10 @@ std::string added_text(const AddedModel& added) {
   std::string text = fmt::format("{}: {}\n  {}\n  {}, {}, {} packed\n", added.name,
                                  outcome_text(added.outcome), added.directory.string(),
                                  added.format, added.conversion, size_text(added.packed_bytes));
-  if (!added.notice.empty()) text += "  " + added.notice + "\n";
+  for (const std::string& line :
+       {loss_text(added.quantization.quality), added.note, added.notice}) {
+    if (!line.empty()) text += "  " + line + "\n";
+  }
   return text;
 }
 
@@ -127,6 +178,10 @@ std::string added_json(const AddedModel& added) {
                {"format", added.format},
                {"conversion", added.conversion},
                {"packedBytes", added.packed_bytes}};
+  if (!added.quantization.recipe.empty()) {
+    json["quantization"] = quantization_json(added.quantization);
+  }
+  if (!added.note.empty()) json["note"] = added.note;
   if (!added.notice.empty()) json["notice"] = added.notice;
   return print_json(json);
 }
@@ -168,6 +223,8 @@ std::string model_text(const ModelReport& report) {
   add_line(text, "format", report.format);
   add_line(text, "source", report.source);
   add_line(text, "conversion", report.conversion);
+  add_line(text, "loss", loss_text(report.quantization.quality));
+  add_line(text, "output error", errors_text(report.quantization));
   add_line(text, "size",
            fmt::format("{} of source, {} packed", size_text(report.source_bytes),
                        size_text(report.packed_bytes)));
@@ -190,8 +247,10 @@ std::string progress_text(int64_t done_bytes, int64_t total_bytes, const std::st
   std::string text = fmt::format("packing {}: {:.0f} %", what, 100 * done / total);
   if (done_bytes <= 0 || elapsed.count() <= 0) return text;
   const double rate = done / elapsed.count();
-  return text +
-         fmt::format(", {:.0f} MB/s, {:.0f} s left", rate / 1e6, std::ceil((total - done) / rate));
+  const double left_s = std::ceil((total - done) / rate);
+  const std::string left = left_s < 600 ? fmt::format("{:.0f} s", left_s)
+                                        : fmt::format("{:.0f} min", std::ceil(left_s / 60));
+  return text + fmt::format(", {:.{}f} MB/s, {} left", rate / 1e6, rate < 1e7 ? 2 : 0, left);
 }
 
 }  // namespace incipit::lsp::cli

@@ -218,8 +218,10 @@ TEST_F(GgufModel, IsTheModelOfTheDirectoryThatItWasMadeFrom) {
   const test::TinyCheckpoint tiny = test::make_tiny_checkpoint(options);
   tiny.write(dir / "plain");
   test::write_file(dir / "tiny.f32.gguf", gguf_of(tiny, options).file());
-  const auto plain = add_model({dir / "plain", ""});
-  const auto gguf = add_model({dir / "tiny.f32.gguf", ""});
+  QuantizeOptions rounded;
+  rounded.method = QuantizeMethod::kRtn;
+  const auto plain = add_model({dir / "plain", "", rounded});
+  const auto gguf = add_model({dir / "tiny.f32.gguf", "", rounded});
   ASSERT_TRUE(plain.ok()) << plain.error().message;
   ASSERT_TRUE(gguf.ok()) << gguf.error().message;
   EXPECT_EQ(gguf->name, "tiny.f32");

@@ -80,6 +80,13 @@ TEST(CommandLine, TakesEveryActionOfModel) {
   EXPECT_EQ(add.source, "dir");
   EXPECT_EQ(add.name, "x");
   EXPECT_EQ(add.format, Format::kJson);
+  EXPECT_EQ(add.quantize, "auto");
+  const auto gptq = parsed_as<ModelArguments>(
+      {"model", "add", "dir", "--quantize", "gptq", "--calibration", "a.py", "b.c", "--measure"});
+  EXPECT_EQ(gptq.quantize, "gptq");
+  EXPECT_EQ(gptq.calibration, (std::vector<std::string>{"a.py", "b.c"}));
+  EXPECT_TRUE(gptq.measure);
+  EXPECT_THAT(usage_error({"model", "add", "d", "--quantize", "awq"}).message, HasSubstr("awq"));
   EXPECT_EQ(parsed_as<ModelArguments>({"model", "list"}).action, Action::kList);
   EXPECT_EQ(parsed_as<ModelArguments>({"model", "show"}).name, "");
   EXPECT_EQ(parsed_as<ModelArguments>({"model", "show", "x"}).action, Action::kShow);

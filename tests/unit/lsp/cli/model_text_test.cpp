@@ -73,12 +73,33 @@ TEST(ModelText, JsonHasEveryFigure) {
   EXPECT_EQ(nlohmann::json::parse(added_json(added))["outcome"], "alreadyThere");
 }
 
+TEST(ModelText, ShowsWhatQuantisingHasCost) {
+  engine::ModelReport report = llama_report();
+  report.quantization.recipe = "gptq, groups of 128";
+  report.quantization.quality = {8192, 0.0123, 0.953, 1.5, 1.52};
+  report.quantization.sections = {{"layers.0.qkv", 0.02, 0.01}, {"layers.0.out", 0.04, 0.1}};
+  report.quantization.layers = {{0.05}};
+  const std::string text = model_text(report);
+  for (const char* part : {"1.5200 nats a token on held-out text, 1.5000 in full precision",
+                           "3.00 % of a section's outputs, 4.00 % at most (layers.0.out)",
+                           "5.00 % after the last layer"}) {
+    EXPECT_THAT(text, HasSubstr(part));
+  }
+  const auto json = nlohmann::json::parse(model_json(report))["quantization"];
+  EXPECT_EQ(json["klDivergence"], 0.0123);
+  EXPECT_EQ(json["sections"][1]["damping"], 0.1);
+  EXPECT_EQ(json["layers"][0]["hiddenError"], 0.05);
+  EXPECT_FALSE(nlohmann::json::parse(model_json(llama_report())).contains("quantization"));
+}
+
 TEST(ModelText, ProgressHasRateAndRemainingTimeOnceSomethingIsDone) {
   using std::chrono::seconds;
   EXPECT_EQ(progress_text(0, 1000, "a", seconds(3)), "packing a: 0 %");
   EXPECT_EQ(progress_text(1000000000, 4000000000, "layers.3.down", seconds(2)),
             "packing layers.3.down: 25 %, 500 MB/s, 6 s left");
   EXPECT_EQ(progress_text(0, 0, "a", seconds(0)), "packing a: 0 %");
+  EXPECT_EQ(progress_text(500000000, 4000000000, "a", seconds(1000)),
+            "packing a: 12 %, 0.50 MB/s, 117 min left");
 }
 
 }  // namespace
