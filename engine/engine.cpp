@@ -75,7 +75,7 @@ Result<int32_t> choose_context(const EngineOptions& options, const ModelConfig& 
 // A tokenizer with more tokens than the model has rows would make prompts that no model can read.
 Result<std::shared_ptr<const Tokenizer>> load_tokenizer(const std::filesystem::path& directory,
                                                         const ModelConfig& config) {
-  const std::filesystem::path file = directory / "tokenizer.json";
+  const std::filesystem::path file = Tokenizer::find(directory);
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::load(file));
   if (tokenizer->vocab_size() > config.vocab)
     return Error{ErrorCode::kCorrupt,

@@ -50,9 +50,13 @@ Error wrong(const std::string& file, std::string_view field, std::string_view wa
                fmt::format("prompt format: {}: {}: want {}, found {}", file, field, want, found)};
 }
 
-std::string describe(const Json& value) {
-  if (value.is_structured()) return fmt::format("an {} of {}", value.type_name(), value.size());
+std::string printed(const Json& value) {
   return value.dump(-1, ' ', true, Json::error_handler_t::replace);
+}
+
+std::string described(const Json& value) {
+  if (value.is_structured()) return fmt::format("an {} of {}", value.type_name(), value.size());
+  return printed(value);
 }
 
 // The parsed file as an object; null when there is no such file.
@@ -66,7 +70,7 @@ Result<Json> read_optional(const std::filesystem::path& path) {
   }
   try {
     Json root = Json::parse(text);
-    if (!root.is_object()) return wrong(path.string(), "top level", "an object", describe(root));
+    if (!root.is_object()) return wrong(path.string(), "top level", "an object", described(root));
     return root;
   } catch (const Json::exception& error) {
     return Error{ErrorCode::kCorrupt,
@@ -98,7 +102,7 @@ class Section {
 
   Result<std::string> text(const char* key) const {
     if (!has(key) || !section_[key].is_string()) {
-      return wrong(file_, field(key), "a string", has(key) ? describe(section_[key]) : "nothing");
+      return wrong(file_, field(key), "a string", has(key) ? described(section_[key]) : "nothing");
     }
     return section_[key].get<std::string>();
   }
@@ -117,10 +121,10 @@ class Section {
     std::vector<TokenId> ids;
     if (!has(key)) return ids;
     const Json& list = section_[key];
-    if (!list.is_array()) return wrong(file_, field(key), "an array of strings", describe(list));
+    if (!list.is_array()) return wrong(file_, field(key), "an array of strings", described(list));
     for (size_t idx = 0; idx < list.size(); ++idx) {
       const std::string where = fmt::format("{}[{}]", field(key), idx);
-      if (!list[idx].is_string()) return wrong(file_, where, "a string", describe(list[idx]));
+      if (!list[idx].is_string()) return wrong(file_, where, "a string", described(list[idx]));
       ASSIGN_OR_RETURN(const TokenId id, token_of(where, list[idx].get<std::string>()));
       ids.push_back(id);
     }
@@ -162,12 +166,42 @@ std::optional<FimFormat> detect_fim(const Tokenizer& tokenizer) {
   return std::nullopt;
 }
 
+// A chat template that comes with the checkpoint says it; without one, tokens that Llama 3.1
+// brought, or its scaling of RoPE where the tokenizer is Meta's file, which has no names.
+Result<SystemTurn> detect_system_turn(const std::filesystem::path& model_dir,
+                                      const Tokenizer& tokenizer) {
+  constexpr std::string_view kSign = "Cutting Knowledge Date";
+  const auto dated = [](bool is_it) {
+    return is_it ? SystemTurn::kAlwaysDated : SystemTurn::kWhenGiven;
+  };
+  std::ifstream file(model_dir / "chat_template.jinja", std::ios::binary);
+  if (file) {
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    return dated(text.find(kSign) != std::string::npos);
+  }
+  ASSIGN_OR_RETURN(const Json settings, read_optional(model_dir / "tokenizer_config.json"));
+  if (settings.is_object() && settings.contains("chat_template")) {
+    // A string, or a list of named ones.
+    return dated(printed(settings["chat_template"]).find(kSign) != std::string::npos);
+  }
+  if (tokenizer.special("<|eom_id|>")) return SystemTurn::kAlwaysDated;
+  ASSIGN_OR_RETURN(const Json config, read_optional(model_dir / "config.json"));
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (!config.is_object() || !config.contains(key) || !config[key].is_object()) continue;
+    const Json& scaling = config[key];
+    if (scaling.contains("rope_type") && scaling["rope_type"] == "llama3") {
+      return SystemTurn::kAlwaysDated;
+    }
+  }
+  return SystemTurn::kWhenGiven;
+}
+
 std::optional<ChatFormat> detect_chat(const Tokenizer& tokenizer) {
   const auto start = tokenizer.special("<|start_header_id|>");
   const auto end = tokenizer.special("<|end_header_id|>");
   const auto turn = tokenizer.special("<|eot_id|>");
   if (!start || !end || !turn) return std::nullopt;
-  return ChatFormat{*start, *end, *turn, kExplainTemplate};
+  return ChatFormat{*start, *end, *turn, kExplainTemplate, SystemTurn::kWhenGiven};
 }
 
 // Ids under `key`: a number, an array of numbers, or nothing.
@@ -180,7 +214,7 @@ Result<std::vector<TokenId>> read_ids(const std::string& file, const Json& root,
     const bool known = id.is_number_integer() && id >= 0 && id < tokenizer.vocab_size();
     if (!known) {
       return wrong(file, key, fmt::format("token ids in 0..{}", tokenizer.vocab_size() - 1),
-                   describe(id));
+                   described(id));
     }
     ids.push_back(id.get<TokenId>());
   }
@@ -208,7 +242,7 @@ Result<void> read_format_file(const std::string& file, const Json& root, const T
                               PromptFormat& format) {
   for (const char* name : {"fim", "chat"}) {
     if (root.contains(name) && !root[name].is_object()) {
-      return wrong(file, name, "an object", describe(root[name]));
+      return wrong(file, name, "an object", described(root[name]));
     }
   }
   if (root.contains("fim")) {
@@ -248,6 +282,9 @@ Result<PromptFormat> load_prompt_format(const std::filesystem::path& model_dir,
   }
   format.fim = detect_fim(tokenizer);
   format.chat = detect_chat(tokenizer);
+  if (format.chat) {
+    ASSIGN_OR_RETURN(format.chat->system, detect_system_turn(model_dir, tokenizer));
+  }
   for (const char* spelling : kEndings) add_stop(format, tokenizer.special(spelling).value_or(-1));
   if (format.fim) {
     // A model that opens another hole has finished this one.

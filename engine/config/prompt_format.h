@@ -25,11 +25,16 @@ struct FimFormat {
   FimOrder order = FimOrder::kSuffixFirst;
 };
 
+// Llama 3.1 and later were trained with a system turn in front of every conversation, that begins
+// with two dates.
+enum class SystemTurn { kWhenGiven, kAlwaysDated };
+
 struct ChatFormat {
   TokenId start_header = -1;
   TokenId end_header = -1;
   TokenId end_of_turn = -1;
   std::string explain_template;  // user turn with {language} and {code}
+  SystemTurn system = SystemTurn::kWhenGiven;
 };
 
 struct PromptFormat {

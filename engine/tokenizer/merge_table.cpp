@@ -21,12 +21,11 @@ size_t slot_of(uint64_t pair) {
 
 MergeTable::MergeTable(const std::vector<Merge>& merges)
     : slots_(std::bit_ceil(merges.size() * 2 + 2), Slot{0, kNoRank, -1}), mask_(slots_.size() - 1) {
-  for (size_t rank = 0; rank < merges.size(); ++rank) {
-    const Merge& merge = merges[rank];
+  for (const Merge& merge : merges) {
     const uint64_t pair = pair_of(merge.left, merge.right);
     size_t slot = slot_of(pair) & mask_;
     while (slots_[slot].rank != kNoRank && slots_[slot].pair != pair) slot = (slot + 1) & mask_;
-    slots_[slot] = {pair, static_cast<uint32_t>(rank), merge.result};
+    slots_[slot] = {pair, merge.rank, merge.result};
   }
 }
 
@@ -39,24 +38,16 @@ MergeTable::Found MergeTable::find(TokenId left, TokenId right) const {
   return {kNoRank, -1};
 }
 
-void MergeTable::encode(std::string_view piece, const Vocabulary& vocabulary,
-                        std::vector<TokenId>& out) const {
-  if (piece.size() <= kShortPiece) {
-    encode_short(piece, vocabulary, out);
-  } else {
-    encode_long(piece, vocabulary, out);
-  }
+void MergeTable::merge(std::vector<TokenId>& out, size_t first) const {
+  const std::span<TokenId> tokens = std::span(out).subspan(first);
+  if (tokens.size() < 2) return;
+  out.resize(first + (tokens.size() <= kShortPiece ? merge_short(tokens) : merge_long(tokens)));
 }
 
 // Quadratic in the number of merges, which for a word beats any bookkeeping.
-void MergeTable::encode_short(std::string_view piece, const Vocabulary& vocabulary,
-                              std::vector<TokenId>& out) const {
-  std::array<TokenId, kShortPiece> tokens;
+size_t MergeTable::merge_short(std::span<TokenId> tokens) const {
   std::array<Found, kShortPiece> pairs;  // pairs[i] is what tokens[i] and tokens[i + 1] become
-  size_t n_tokens = piece.size();
-  for (size_t i = 0; i < n_tokens; ++i) {
-    tokens[i] = vocabulary.byte_token(static_cast<uint8_t>(piece[i]));
-  }
+  size_t n_tokens = tokens.size();
   for (size_t i = 0; i + 1 < n_tokens; ++i) pairs[i] = find(tokens[i], tokens[i + 1]);
   while (n_tokens > 1) {
     size_t best = 0;
@@ -71,13 +62,12 @@ void MergeTable::encode_short(std::string_view piece, const Vocabulary& vocabula
     if (best + 1 < n_tokens) pairs[best] = find(tokens[best], tokens[best + 1]);
     if (best > 0) pairs[best - 1] = find(tokens[best - 1], tokens[best]);
   }
-  out.insert(out.end(), tokens.begin(), tokens.begin() + n_tokens);
+  return n_tokens;
 }
 
 // A heap of candidate pairs over a doubly linked list. An entry is stale when the pair at its
-// position has another rank by now: a pair's text only ever grows, so an old rank never comes back.
-void MergeTable::encode_long(std::string_view piece, const Vocabulary& vocabulary,
-                             std::vector<TokenId>& out) const {
+// position is another one by now: a pair's text only ever grows, so an old result never comes back.
+size_t MergeTable::merge_long(std::span<TokenId> tokens) const {
   constexpr uint32_t kEnd = UINT32_MAX;
   struct Node {
     TokenId token;
@@ -85,31 +75,35 @@ void MergeTable::encode_long(std::string_view piece, const Vocabulary& vocabular
     uint32_t next;
     Found pair;  // what this token and the next become
   };
-  const auto n_bytes = static_cast<uint32_t>(piece.size());
-  std::vector<Node> nodes(n_bytes);
-  for (uint32_t i = 0; i < n_bytes; ++i) {
-    const TokenId token = vocabulary.byte_token(static_cast<uint8_t>(piece[i]));
-    nodes[i] = {token, i == 0 ? kEnd : i - 1, i + 1 == n_bytes ? kEnd : i + 1, {kNoRank, -1}};
+  struct Entry {
+    uint64_t order;  // rank in the upper half, position in the lower: smallest first
+    TokenId result;
+    bool operator>(const Entry& other) const { return order > other.order; }
+  };
+  const auto n_symbols = static_cast<uint32_t>(tokens.size());
+  std::vector<Node> nodes(n_symbols);
+  for (uint32_t i = 0; i < n_symbols; ++i) {
+    nodes[i] = {tokens[i], i == 0 ? kEnd : i - 1, i + 1 == n_symbols ? kEnd : i + 1, {kNoRank, -1}};
   }
-  std::vector<uint64_t> heap;  // rank in the upper half, position in the lower: smallest first
-  heap.reserve(n_bytes);
+  std::vector<Entry> heap;
+  heap.reserve(n_symbols);
   const auto update_pair = [&](uint32_t at) {
     Node& node = nodes[at];
     node.pair = node.next == kEnd ? Found{kNoRank, -1} : find(node.token, nodes[node.next].token);
     if (node.pair.rank == kNoRank) return false;
-    heap.push_back((uint64_t{node.pair.rank} << 32) | at);
+    heap.push_back({(uint64_t{node.pair.rank} << 32) | at, node.pair.result});
     return true;
   };
-  for (uint32_t i = 0; i < n_bytes; ++i) update_pair(i);
+  for (uint32_t i = 0; i < n_symbols; ++i) update_pair(i);
   std::make_heap(heap.begin(), heap.end(), std::greater<>());
 
   while (!heap.empty()) {
     std::pop_heap(heap.begin(), heap.end(), std::greater<>());
-    const uint64_t entry = heap.back();
+    const Entry entry = heap.back();
     heap.pop_back();
-    const auto at = static_cast<uint32_t>(entry);
+    const auto at = static_cast<uint32_t>(entry.order);
     Node& node = nodes[at];
-    if (node.pair.rank != entry >> 32) continue;
+    if (node.pair.rank != entry.order >> 32 || node.pair.result != entry.result) continue;
     Node& merged = nodes[node.next];
     node.token = node.pair.result;
     node.next = merged.next;
@@ -120,7 +114,9 @@ void MergeTable::encode_long(std::string_view piece, const Vocabulary& vocabular
       std::push_heap(heap.begin(), heap.end(), std::greater<>());
     }
   }
-  for (uint32_t at = 0; at != kEnd; at = nodes[at].next) out.push_back(nodes[at].token);
+  size_t n_tokens = 0;
+  for (uint32_t at = 0; at != kEnd; at = nodes[at].next) tokens[n_tokens++] = nodes[at].token;
+  return n_tokens;
 }
 
 }  // namespace incipit::engine

@@ -1,14 +1,14 @@
-// MergeTable: byte-pair encoding of one piece. Two tokens side by side become one as the merge list
-// says: the pair that stands earliest in the list first, the leftmost of equal ones first.
-// Immutable after construction; any thread. Called by Tokenizer.
+// MergeTable: byte-pair encoding of one piece. Two tokens side by side become one as the merges
+// say: the pair of the lowest rank first, the leftmost of equal ones first. Immutable after
+// construction; any thread. Called by Tokenizer.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <string_view>
+#include <span>
 #include <vector>
 
 #include "engine/base/ids.h"
-#include "engine/tokenizer/vocabulary.h"
 
 namespace incipit::engine {
 
@@ -16,17 +16,17 @@ struct Merge {
   TokenId left;
   TokenId right;
   TokenId result;
+  uint32_t rank;  // below kNoRank; several merges may have the same
 };
 
 class MergeTable {
  public:
-  // merges[rank]; of equal pairs the last one counts, as in Hugging Face's library.
+  // Of equal pairs the last one counts, as in Hugging Face's library.
   explicit MergeTable(const std::vector<Merge>& merges);
 
-  // Appends the tokens of `piece`, which is not empty. `vocabulary` has all 256 single bytes.
-  // O(n log n) for a long piece, and no allocation for one of up to kShortPiece bytes.
-  void encode(std::string_view piece, const Vocabulary& vocabulary,
-              std::vector<TokenId>& out) const;
+  // Replaces out[first..], the symbols of one piece, by its tokens.
+  // O(n log n) for a long piece, and no allocation for one of up to kShortPiece symbols.
+  void merge(std::vector<TokenId>& out, size_t first) const;
 
   static constexpr size_t kShortPiece = 48;
 
@@ -37,10 +37,9 @@ class MergeTable {
     TokenId result;
   };
   Found find(TokenId left, TokenId right) const;
-  void encode_short(std::string_view piece, const Vocabulary& vocabulary,
-                    std::vector<TokenId>& out) const;
-  void encode_long(std::string_view piece, const Vocabulary& vocabulary,
-                   std::vector<TokenId>& out) const;
+  // Both return how many tokens are left, which are then the first ones.
+  size_t merge_short(std::span<TokenId> tokens) const;
+  size_t merge_long(std::span<TokenId> tokens) const;
 
   // Open addressing with linear probing, at most half full; rank kNoRank is an empty slot.
   struct Slot {

@@ -1,6 +1,7 @@
-// Byte-level BPE as Hugging Face's tokenizer.json describes it (Llama-3 family). Immutable after
-// load; any thread. User text never yields a special token: only special() hands those out, to the
-// prompt builder.
+// Byte-pair encoding over bytes (Llama 3) or over characters with byte fallback (Llama 2,
+// CodeLlama), as a tokenizer.json or a tokenizer.model describes it. Immutable after load; any
+// thread. User text never yields a special token: only special() hands those out, to the prompt
+// builder.
 #pragma once
 
 #include <cstdint>
@@ -17,20 +18,34 @@
 
 namespace incipit::engine {
 
+// SentencePiece's vocabularies were trained on texts with a space in front; Llama 3's were not.
+enum class TextStart {
+  kInside,     // goes on after other text or after a token that text follows at once
+  kBeginning,  // begins a text: gets the space that the vocabulary wants there, if it wants one
+};
+
 class Tokenizer {
  public:
-  // Errors name the file, the field, what is wanted and what was found.
-  static Result<std::shared_ptr<const Tokenizer>> load(const std::filesystem::path& tokenizer_json);
+  // A tokenizer.json, or by its extension a tokenizer.model: tiktoken's ranks or a SentencePiece
+  // model. Errors name the file, the field, what is wanted and what was found.
+  static Result<std::shared_ptr<const Tokenizer>> load(const std::filesystem::path& file);
   static Result<std::shared_ptr<const Tokenizer>> parse(std::string_view json,
                                                         const std::string& where);
+  static Result<std::shared_ptr<const Tokenizer>> parse_model(std::string_view bytes,
+                                                              const std::string& where);
+
+  // The tokenizer of a checkpoint: tokenizer.json, else tokenizer.model, else
+  // original/tokenizer.model. The first of these names when there is none of them.
+  static std::filesystem::path find(const std::filesystem::path& model_dir);
   ~Tokenizer();
 
   int32_t vocab_size() const;  // highest id + 1, special tokens included
 
   // Plain text to ids. Any bytes are accepted; invalid UTF-8 is encoded byte by byte and decodes
-  // back unchanged.
-  std::vector<TokenId> encode(std::string_view text) const;
-  void encode_append(std::string_view text, std::vector<TokenId>& out) const;
+  // back unchanged. (SentencePiece's vocabularies take "▁" for a space; as one it decodes.)
+  std::vector<TokenId> encode(std::string_view text, TextStart start = TextStart::kInside) const;
+  void encode_append(std::string_view text, std::vector<TokenId>& out,
+                     TextStart start = TextStart::kInside) const;
 
   // The id of a special token by its exact spelling ("<|fim_prefix|>").
   std::optional<TokenId> special(std::string_view spelling) const;
@@ -45,6 +60,8 @@ class Tokenizer {
 
  private:
   struct Impl;
+  static Result<std::shared_ptr<const Tokenizer>> make(struct TokenizerFile file,
+                                                       const std::string& where);
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -2,45 +2,28 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include <algorithm>
 #include <optional>
 #include <unordered_map>
 #include <utility>
 
 #include "engine/tokenizer/byte_level.h"
+#include "engine/tokenizer/byte_token.h"
+#include "engine/tokenizer/space_mark.h"
+#include "engine/tokenizer/tokenizer_json.h"
+#include "engine/tokenizer/tokenizer_pipeline.h"
 
 namespace incipit::engine {
 namespace {
 
-using Json = nlohmann::json;
+using Json = TokenizerJson;
 
 // Ids by spelling as the file writes it (byte alphabet); views into the parsed JSON.
 using IdBySpelling = std::unordered_map<std::string_view, TokenId>;
 
-// What a value is, short enough for a message.
-std::string describe(const Json* value) {
-  constexpr size_t kLongest = 60;
-  if (value == nullptr) return "nothing";
-  if (value->is_object() || value->is_array()) {
-    return fmt::format("an {} of {}", value->type_name(), value->size());
-  }
-  std::string text = value->dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > kLongest) text = text.substr(0, kLongest) + "…";
-  return text;
-}
-
-const Json* member(const Json& object, const std::string& key) {
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-bool is_null(const Json* value) {
-  return value == nullptr || value->is_null();
-}
-
-class Parser {
+class Parser : private TokenizerErrors {
  public:
-  explicit Parser(const std::string& where) : where_(where) {}
+  explicit Parser(const std::string& where) : TokenizerErrors(where), where_(where) {}
 
   Result<TokenizerFile> parse(std::string_view text) {
     Json root;
@@ -51,99 +34,19 @@ class Parser {
                    fmt::format("tokenizer: {}: not JSON: {}", where_, error.what())};
     }
     if (!root.is_object()) return corrupt("top level", "an object", &root);
-    TRY(read_pipeline(root));
+    TRY(read_pipeline(root, *this, file_));
     const Json* model = member(root, "model");
     if (model == nullptr || !model->is_object()) return corrupt("model", "an object", model);
     TRY(check_model_options(*model));
     TRY(read_added_tokens(member(root, "added_tokens")));
+    if (characters()) add_infill_tokens(member(*model, "vocab"));
     TRY(read_vocabulary(member(*model, "vocab")));
     TRY(read_merges(member(*model, "merges")));
     return std::move(file_);
   }
 
  private:
-  Error error(ErrorCode code, std::string_view field, std::string_view want,
-              std::string_view found) const {
-    return Error{code,
-                 fmt::format("tokenizer: {}: {}: want {}, found {}", where_, field, want, found)};
-  }
-  Error corrupt(std::string_view field, std::string_view want, const Json* found) const {
-    return error(ErrorCode::kCorrupt, field, want, describe(found));
-  }
-  Error unsupported(std::string_view field, std::string_view want, std::string_view found) const {
-    return error(ErrorCode::kUnsupported, field, want, found);
-  }
-
-  // The "type" of a normalizer, pre-tokenizer or decoder, for messages and comparison.
-  static std::string type_of(const Json* part) {
-    if (is_null(part)) return "null";
-    const Json* type = part->is_object() ? member(*part, "type") : nullptr;
-    return type != nullptr && type->is_string() ? type->get<std::string>() : describe(part);
-  }
-
-  Result<void> read_pipeline(const Json& root) {
-    if (const Json* normalizer = member(root, "normalizer"); !is_null(normalizer)) {
-      return unsupported("normalizer", "null", type_of(normalizer));
-    }
-    if (const Json* decoder = member(root, "decoder");
-        !is_null(decoder) && type_of(decoder) != "ByteLevel") {
-      return unsupported("decoder", "ByteLevel", type_of(decoder));
-    }
-    const Json* pre_tokenizer = member(root, "pre_tokenizer");
-    if (type_of(pre_tokenizer) != "Sequence") {
-      return unsupported("pre_tokenizer", "a Sequence of Split and ByteLevel",
-                         type_of(pre_tokenizer));
-    }
-    const Json* parts = member(*pre_tokenizer, "pretokenizers");
-    if (parts == nullptr || !parts->is_array()) {
-      return corrupt("pre_tokenizer.pretokenizers", "an array", parts);
-    }
-    constexpr const char* kWanted[] = {"Split", "ByteLevel"};
-    for (size_t idx = 0; idx < parts->size(); ++idx) {
-      const std::string type = type_of(&(*parts)[idx]);
-      const char* wanted = idx < 2 ? kWanted[idx] : "no third part";
-      if (type != wanted) {
-        return unsupported(fmt::format("pre_tokenizer.pretokenizers[{}]", idx), wanted, type);
-      }
-    }
-    if (parts->size() < 2) {
-      return unsupported("pre_tokenizer.pretokenizers", "Split and ByteLevel", describe(parts));
-    }
-    TRY(read_split((*parts)[0]));
-    return check_byte_level((*parts)[1]);
-  }
-
-  Result<void> read_split(const Json& split) {
-    const std::string field = "pre_tokenizer.pretokenizers[0].";
-    const Json* pattern = member(split, "pattern");
-    const Json* regex =
-        pattern != nullptr && pattern->is_object() ? member(*pattern, "Regex") : nullptr;
-    if (regex == nullptr || !regex->is_string()) {
-      return unsupported(field + "pattern", "{\"Regex\": \"…\"}", describe(pattern));
-    }
-    if (const Json* behavior = member(split, "behavior");
-        behavior == nullptr || *behavior != "Isolated") {
-      return unsupported(field + "behavior", "\"Isolated\"", describe(behavior));
-    }
-    if (const Json* invert = member(split, "invert"); !is_null(invert) && *invert != false) {
-      return unsupported(field + "invert", "false", describe(invert));
-    }
-    file_.split_pattern = regex->get<std::string>();
-    return {};
-  }
-
-  Result<void> check_byte_level(const Json& byte_level) {
-    // trim_offsets concerns character offsets only, which we do not report.
-    for (const char* key : {"add_prefix_space", "use_regex"}) {
-      const Json* value = member(byte_level, key);
-      // Both are true in Hugging Face's library when they are not there.
-      if (value == nullptr || *value != false) {
-        return unsupported(fmt::format("pre_tokenizer.pretokenizers[1].{}", key), "false",
-                           describe(value));
-      }
-    }
-    return {};
-  }
+  bool characters() const { return file_.unit == SymbolUnit::kCharacter; }
 
   Result<void> check_model_options(const Json& model) {
     if (const std::string type = type_of(&model); type != "BPE") {
@@ -158,11 +61,14 @@ class Parser {
       }
     }
     if (const Json* fallback = member(model, "byte_fallback");
-        !is_null(fallback) && *fallback != false) {
+        !characters() && !is_null(fallback) && *fallback != false) {
       return unsupported("model.byte_fallback", "false", describe(fallback));
     }
     if (const Json* ignore = member(model, "ignore_merges"); !is_null(ignore)) {
       if (!ignore->is_boolean()) return corrupt("model.ignore_merges", "true or false", ignore);
+      if (ignore->get<bool>() && characters()) {
+        return unsupported("model.ignore_merges", "false with byte_fallback", "true");
+      }
       if (ignore->get<bool>()) file_.whole_pieces = WholePieces::kTakeFromVocabulary;
     }
     return {};
@@ -223,14 +129,46 @@ class Parser {
       const auto idx = static_cast<size_t>(id);
       if (taken_[idx]) return corrupt(field(), "an id of its own", &value);
       taken_[idx] = true;
-      auto bytes = byte_level_decode(spelling);
-      if (!bytes || bytes->empty()) {
-        return unsupported(field(), "a spelling in the byte-level alphabet", Json(spelling).dump());
-      }
-      file_.tokens[idx] = std::move(*bytes);
+      ASSIGN_OR_RETURN(file_.tokens[idx], characters() ? read_characters(spelling, id, field)
+                                                       : read_byte_level(spelling, field));
       ids_.emplace(spelling, id);
     }
     return check_all_bytes();
+  }
+
+  template <class Field>
+  Result<std::string> read_byte_level(const std::string& spelling, const Field& field) const {
+    auto bytes = byte_level_decode(spelling);
+    if (!bytes || bytes->empty()) {
+      return unsupported(field(), "a spelling in the byte-level alphabet", Json(spelling).dump());
+    }
+    return std::move(*bytes);
+  }
+
+  template <class Field>
+  Result<std::string> read_characters(const std::string& spelling, TokenId id, const Field& field) {
+    if (const auto byte = byte_of_spelling(spelling)) {
+      if (file_.byte_fallback.empty()) file_.byte_fallback.assign(256, -1);
+      file_.byte_fallback[*byte] = id;
+      return std::string(1, static_cast<char>(*byte));
+    }
+    if (spelling.empty() || spelling.find(' ') != std::string::npos) {
+      return unsupported(field(), "a spelling with ▁ for a space", Json(spelling).dump());
+    }
+    return marks_to_spaces(spelling);
+  }
+
+  // Those of the vocabulary that are no added tokens already.
+  void add_infill_tokens(const Json* vocab) {
+    if (vocab == nullptr || !vocab->is_object()) return;
+    for (const std::string_view token : kInfillTokens) {
+      const std::string spelling(token);
+      const Json* id = member(*vocab, spelling);
+      const bool added = std::any_of(file_.special.begin(), file_.special.end(),
+                                     [&](const auto& one) { return one.spelling == spelling; });
+      if (added || id == nullptr || !id->is_number_unsigned() || *id >= vocab->size()) continue;
+      file_.special.push_back({id->get<TokenId>(), spelling});
+    }
   }
 
   Result<void> take_special(const SpecialToken& token, const Json& vocab) {
@@ -254,8 +192,11 @@ class Parser {
   // is that any byte can be spelled.
   Result<void> check_all_bytes() const {
     std::vector<bool> seen(256, false);
+    for (size_t byte = 0; byte < file_.byte_fallback.size(); ++byte) {
+      seen[byte] = file_.byte_fallback[byte] >= 0;
+    }
     for (const std::string& token : file_.tokens) {
-      if (token.size() == 1) seen[static_cast<uint8_t>(token[0])] = true;
+      if (!characters() && token.size() == 1) seen[static_cast<uint8_t>(token[0])] = true;
     }
     for (size_t byte = 0; byte < seen.size(); ++byte) {
       if (!seen[byte]) {
@@ -277,7 +218,7 @@ class Parser {
       const auto field = [&] { return fmt::format("model.merges[{}]", rank); };
       if (!pair) return corrupt(field(), "\"left right\" or [\"left\", \"right\"]", &entry);
       joined.assign(pair->first).append(pair->second);
-      Merge merge{};
+      Merge merge{.left = -1, .right = -1, .result = -1, .rank = static_cast<uint32_t>(rank)};
       const std::pair<std::string_view, TokenId*> parts[] = {
           {pair->first, &merge.left}, {pair->second, &merge.right}, {joined, &merge.result}};
       for (const auto& [spelling, id] : parts) {
@@ -297,7 +238,7 @@ class Parser {
       const Json& entry) {
     if (entry.is_string()) {
       const std::string_view text = entry.get_ref<const std::string&>();
-      const size_t space = text.find(' ');  // the byte alphabet has no space
+      const size_t space = text.find(' ');  // neither alphabet has a space
       if (space == std::string_view::npos) return std::nullopt;
       return std::pair(text.substr(0, space), text.substr(space + 1));
     }
@@ -307,9 +248,6 @@ class Parser {
     return std::pair<std::string_view, std::string_view>(entry[0].get_ref<const std::string&>(),
                                                          entry[1].get_ref<const std::string&>());
   }
-
-  // Far above any real vocabulary; bounds what a hostile file can make us allocate.
-  static constexpr size_t kMaxTokens = 1 << 24;
 
   const std::string& where_;
   TokenizerFile file_;

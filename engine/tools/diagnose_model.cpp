@@ -33,7 +33,8 @@ constexpr uintmax_t kHashUnlistedBytes = uintmax_t{1} << 30;
 
 std::vector<std::string> model_file_names(const fs::path& dir) {
   std::set<std::string> names;
-  for (const char* name : {"config.json", "tokenizer.json"}) names.insert(name);
+  names.insert("config.json");
+  names.insert(Tokenizer::find(dir).lexically_relative(dir).string());
   std::error_code ignored;
   for (const char* name : {"generation_config.json", "quantize_config.json"}) {
     if (fs::exists(dir / name, ignored)) names.insert(name);
@@ -210,7 +211,7 @@ void diagnose_packed(const fs::path& dir, const ModelConfig& config, int64_t wei
 
 void diagnose_tokenizer(const fs::path& dir, const ModelConfig& config,
                         std::vector<Finding>& findings) {
-  const fs::path path = dir / "tokenizer.json";
+  const fs::path path = Tokenizer::find(dir);
   const auto tokenizer = Tokenizer::load(path);
   if (!tokenizer.ok()) {
     findings.push_back({Severity::kProblem, "tokenizer", tokenizer.error().message, kGetAgain});

@@ -45,12 +45,14 @@ Result<std::shared_ptr<const Tokenizer>> check_tokenizer(const ModelSource& sour
                                                          const std::vector<SmallFile>& files,
                                                          const ModelConfig& config) {
   const auto file = std::find_if(files.begin(), files.end(), [](const SmallFile& small) {
-    return small.name == "tokenizer.json";
+    return small.name == "tokenizer.json" || small.name == "tokenizer.model";
   });
   CHECK(file != files.end());
   const std::string where =
-      (is_gguf(source.path) ? source.path : source.path / file->name).string();
-  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::parse(file->bytes, where));
+      (is_gguf(source.path) ? source.path : Tokenizer::find(source.path)).string();
+  ASSIGN_OR_RETURN(const auto tokenizer, file->name == "tokenizer.json"
+                                             ? Tokenizer::parse(file->bytes, where)
+                                             : Tokenizer::parse_model(file->bytes, where));
   if (tokenizer->vocab_size() > config.vocab) {
     return Error{ErrorCode::kCorrupt,
                  fmt::format("{}: want at most the model's {} tokens, found {}", where,

@@ -7,8 +7,10 @@
 #include <utility>
 
 #include "engine/config/json_fields.h"
+#include "engine/tokenizer/tokenizer.h"
 #include "engine/weights/checksum.h"
 #include "engine/weights/gguf_model.h"
+#include "engine/weights/gguf_tokenizer.h"
 #include "engine/weights/model_manifest.h"
 #include "engine/weights/model_registry.h"
 #include "engine/weights/pack_checkpoint.h"
@@ -23,7 +25,7 @@ struct SmallFileRow {
   bool required;
 };
 constexpr std::array<SmallFileRow, 12> kSmallFiles = {{{"config.json", true},
-                                                       {"tokenizer.json", true},
+                                                       {"chat_template.jinja", false},
                                                        {"generation_config.json", false},
                                                        {"quantize_config.json", false},
                                                        {"tokenizer_config.json", false},
@@ -36,10 +38,12 @@ constexpr std::array<SmallFileRow, 12> kSmallFiles = {{{"config.json", true},
                                                        {"USE_POLICY.md", false}}};
 
 Error refuse(const fs::path& given, const std::string& found, ErrorCode code) {
-  return Error{code, fmt::format("{}: want a directory in Hugging Face layout (config.json, "
-                                 "tokenizer.json, *.safetensors), a file in one, or a GGUF file, "
-                                 "found {}",
-                                 given.string(), found)};
+  return Error{
+      code, fmt::format(
+                "{}: want a directory in Hugging Face layout (config.json, "
+                "tokenizer.json or tokenizer.model, *.safetensors), a file in one, or a GGUF file, "
+                "found {}",
+                given.string(), found)};
 }
 
 // What people have on disk that is no such directory, by its name.
@@ -107,11 +111,14 @@ Result<std::vector<SmallFile>> read_small_files(const fs::path& directory) {
   if (is_gguf(directory)) {
     ASSIGN_OR_RETURN(const GgufFile file, GgufFile::open(directory));
     ASSIGN_OR_RETURN(std::string config, gguf_config_json(file));
-    ASSIGN_OR_RETURN(std::string tokenizer, gguf_tokenizer_json(file));
+    ASSIGN_OR_RETURN(GgufTokenizer tokenizer, gguf_tokenizer(file));
     files.push_back({"config.json", std::move(config)});
-    files.push_back({"tokenizer.json", std::move(tokenizer)});
+    files.push_back({tokenizer.name, std::move(tokenizer.bytes)});
     return files;
   }
+  const fs::path tokenizer = Tokenizer::find(directory);
+  ASSIGN_OR_RETURN(std::string bytes, read_text_file(tokenizer));
+  files.push_back({tokenizer.filename().string(), std::move(bytes)});
   for (const SmallFileRow& row : kSmallFiles) {
     auto text = read_text_file(directory / row.name);
     if (text.ok()) {

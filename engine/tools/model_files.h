@@ -28,7 +28,8 @@ struct SmallFile {
 };
 
 // Those of the directory that loading and the licence need later; links are followed. Required:
-// config.json and tokenizer.json. Of a GGUF file: those two, made from its metadata.
+// config.json and a tokenizer (Tokenizer::find), which is the first. Of a GGUF file: those two,
+// made from its metadata.
 Result<std::vector<SmallFile>> read_small_files(const std::filesystem::path& source);
 
 // Over names and bytes.

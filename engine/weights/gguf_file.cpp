@@ -20,7 +20,7 @@ constexpr uint32_t kNewestVersion = 3;
 constexpr int64_t kDefaultAlignment = 32;
 constexpr int64_t kMaxAlignment = 1 << 20;
 constexpr size_t kMaxName = 65535;
-constexpr uint32_t kMaxDimensions = 4;
+constexpr uint32_t kMaxGgufDimensions = 4;
 constexpr const char* kAlignmentKey = "general.alignment";
 
 // The file's numbers for the types of metadata.
@@ -40,21 +40,21 @@ enum class ValueType : uint32_t {
   kF64
 };
 
-struct TypeRow {
+struct GgufTypeRow {
   uint32_t number;
   TensorType type;
 };
-constexpr std::array<TypeRow, 11> kTypes = {{{0, TensorType::kF32},
-                                             {1, TensorType::kF16},
-                                             {2, TensorType::kQ4_0},
-                                             {3, TensorType::kQ4_1},
-                                             {6, TensorType::kQ5_0},
-                                             {7, TensorType::kQ5_1},
-                                             {8, TensorType::kQ8_0},
-                                             {12, TensorType::kQ4K},
-                                             {13, TensorType::kQ5K},
-                                             {14, TensorType::kQ6K},
-                                             {30, TensorType::kBF16}}};
+constexpr std::array<GgufTypeRow, 11> kGgufTypes = {{{0, TensorType::kF32},
+                                                     {1, TensorType::kF16},
+                                                     {2, TensorType::kQ4_0},
+                                                     {3, TensorType::kQ4_1},
+                                                     {6, TensorType::kQ5_0},
+                                                     {7, TensorType::kQ5_1},
+                                                     {8, TensorType::kQ8_0},
+                                                     {12, TensorType::kQ4K},
+                                                     {13, TensorType::kQ5K},
+                                                     {14, TensorType::kQ6K},
+                                                     {30, TensorType::kBF16}}};
 
 // Types that exist and cannot be read, for the error.
 const char* other_type_name(uint32_t number) {
@@ -288,9 +288,9 @@ class Parser {
     tensor.name = name;
     const std::string place = fmt::format("{}: {}", where_, name);
     ASSIGN_OR_RETURN(const auto n_dimensions, reader_.number<uint32_t>(name));
-    if (n_dimensions > kMaxDimensions) {
-      return corrupt_file(
-          place, fmt::format("want at most {} dimensions, found {}", kMaxDimensions, n_dimensions));
+    if (n_dimensions > kMaxGgufDimensions) {
+      return corrupt_file(place, fmt::format("want at most {} dimensions, found {}",
+                                             kMaxGgufDimensions, n_dimensions));
     }
     for (uint32_t i = 0; i < n_dimensions; ++i) {
       ASSIGN_OR_RETURN(const auto extent, reader_.number<uint64_t>(name));
@@ -309,7 +309,7 @@ class Parser {
 
   static Result<TensorType> tensor_type(uint32_t number, const std::string& place) {
     std::string names;
-    for (const TypeRow& row : kTypes) {
+    for (const GgufTypeRow& row : kGgufTypes) {
       if (row.number == number) return row.type;
       names += fmt::format("{}{}", names.empty() ? "" : ", ", name_of(row.type));
     }

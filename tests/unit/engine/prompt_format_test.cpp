@@ -103,6 +103,21 @@ TEST_F(PromptFormatTest, KnowsLlama3ChatAndItsEnds) {
   EXPECT_EQ(format.stop, (Tokens{257, 260}));
 }
 
+TEST_F(PromptFormatTest, DatesTheSystemTurnWhereTheModelWasTrainedSo) {
+  const std::vector<std::string> llama3 = {"<|start_header_id|>", "<|end_header_id|>",
+                                           "<|eot_id|>"};
+  std::vector<std::string> llama31 = llama3;
+  llama31.push_back("<|eom_id|>");
+  EXPECT_EQ(load(llama3).value().chat->system, SystemTurn::kWhenGiven);
+  EXPECT_EQ(load(llama31).value().chat->system, SystemTurn::kAlwaysDated);
+  write("config.json", R"({"rope_scaling": {"rope_type": "llama3"}})");
+  EXPECT_EQ(load(llama3).value().chat->system, SystemTurn::kAlwaysDated);
+  write("tokenizer_config.json", R"({"chat_template": "no dates"})");  // what it says counts
+  EXPECT_EQ(load(llama31).value().chat->system, SystemTurn::kWhenGiven);
+  write("chat_template.jinja", "Cutting Knowledge Date: December 2023");
+  EXPECT_EQ(load(llama3).value().chat->system, SystemTurn::kAlwaysDated);
+}
+
 TEST_F(PromptFormatTest, StopsAtTheEndTokensOfBothConfigurations) {
   write("config.json", R"({"eos_token_id": 256})");
   write("generation_config.json", R"({"eos_token_id": [256, 257], "bos_token_id": 3})");
