@@ -63,12 +63,16 @@ Result<void> check_options(const EngineOptions& options) {
   return check_range("kv_bytes", options.kv_bytes, 0, std::numeric_limits<int64_t>::max());
 }
 
-Result<int32_t> choose_context(const EngineOptions& options, const ModelConfig& config) {
+// May stretch the model's positions.
+Result<int32_t> choose_context(const EngineOptions& options, ModelConfig& config) {
   if (options.context_tokens == 0) return std::min(config.max_positions, kDefaultContextTokens);
-  if (options.context_tokens > config.max_positions)
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("context_tokens: the model knows {} positions, found {}",
-                             config.max_positions, options.context_tokens)};
+  const int32_t trained = config.max_positions;
+  TRY(extend_context(config, options.context_tokens));
+  if (config.max_positions > trained)
+    log::warn(
+        "engine: a context of {} tokens, {:.1f} times what the model was trained for, by YaRN; it "
+        "may write worse than with {}",
+        config.max_positions, config.rope_scaling->factor, trained);
   return options.context_tokens;
 }
 
@@ -123,8 +127,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
                                      },
                                      cancel));
   TRY(check_cancel(cancel));
+  ASSIGN_OR_RETURN(const int32_t context_tokens, choose_context(options, weights.config));
   const ModelConfig config = weights.config;
-  ASSIGN_OR_RETURN(const int32_t context_tokens, choose_context(options, config));
 
   report(kWeightsShare, "reading the tokenizer");
   ASSIGN_OR_RETURN(auto tokenizer, load_tokenizer(directory, config));

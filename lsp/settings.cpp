@@ -66,7 +66,8 @@ const std::array kRows = {
         &Settings::kv_type},
     SettingRow{"contextTokens",
                "Longest prompt with its answer that the engine makes room for, in tokens; 0: what "
-               "the command line says, else what the model knows, at most 8192.",
+               "the command line says, else what the model knows, at most 8192. Up to eight times "
+               "what it knows: by YaRN, which costs quality.",
                IntegerSetting{&Settings::context_tokens, 0, 1 << 20}},
 };
 

@@ -27,7 +27,8 @@ struct EngineOptions {
   // Budget for KV pages; 0: room for four full contexts, on the CPU at most a quarter of the free
   // memory, on a GPU what gpu_memory leaves (all of that when gpu_memory is given).
   int64_t kv_bytes = 0;
-  int32_t context_tokens = 0;  // longest sequence; 0: what the model was trained for, at most 8192
+  int32_t context_tokens = 0;  // longest sequence; 0: what the model was trained for, at most 8192;
+                               // more than that: by YaRN (extend_context)
   int32_t max_batch = 8;       // sequences in one step
   int32_t prefill_chunk = 0;   // prompt rows in one step; 0: what is best for the device
   HeadFormat head_format = HeadFormat::kInt8;

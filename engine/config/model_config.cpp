@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "engine/config/json_fields.h"
@@ -52,19 +54,7 @@ Result<void> check_variants(const JsonFields& fields) {
   return {};
 }
 
-// Both spellings of the type; `object` is rope_scaling, or the newer rope_parameters.
-Result<std::optional<Llama3RopeScaling>> parse_rope_scaling(const nlohmann::json& object,
-                                                            const std::string& where,
-                                                            const std::string& prefix) {
-  const JsonFields fields(object, where, prefix);
-  const char* key = fields.has("type") && !fields.has("rope_type") ? "type" : "rope_type";
-  ASSIGN_OR_RETURN(const std::string type, fields.string_or(key, ""));
-  if (type == "default") return std::optional<Llama3RopeScaling>();
-  if (type != "llama3") {
-    return fields.wanted(key, "\"llama3\" (or no rope_scaling)", ErrorCode::kUnsupported);
-  }
-  Llama3RopeScaling scaling;
-  ASSIGN_OR_RETURN(scaling.factor, fields.number("factor", 1, 1e6));
+Result<void> read_llama3(const JsonFields& fields, RopeScaling& scaling) {
   ASSIGN_OR_RETURN(scaling.low_freq_factor, fields.number("low_freq_factor", 1e-6, 1e6));
   ASSIGN_OR_RETURN(scaling.high_freq_factor, fields.number("high_freq_factor", 1e-6, 1e6));
   if (scaling.high_freq_factor <= scaling.low_freq_factor) {
@@ -74,7 +64,53 @@ Result<std::optional<Llama3RopeScaling>> parse_rope_scaling(const nlohmann::json
   ASSIGN_OR_RETURN(const int64_t original,
                    fields.integer("original_max_position_embeddings", 1, kMaxPositions));
   scaling.original_max_positions = static_cast<int32_t>(original);
-  return std::optional<Llama3RopeScaling>(scaling);
+  return {};
+}
+
+// As transformers reads them; what other families add (DeepSeek's mscale) is not ignored.
+Result<void> read_yarn(const JsonFields& fields, int32_t max_positions, RopeScaling& scaling) {
+  for (const char* key : {"mscale", "mscale_all_dim"}) {
+    if (fields.has(key)) return fields.wanted(key, "nothing", ErrorCode::kUnsupported);
+  }
+  ASSIGN_OR_RETURN(const int64_t original, fields.integer_or("original_max_position_embeddings",
+                                                             max_positions, 1, kMaxPositions));
+  scaling.original_max_positions = static_cast<int32_t>(original);
+  ASSIGN_OR_RETURN(scaling.beta_fast, fields.number_or("beta_fast", 32, 1e-3, 1e6));
+  ASSIGN_OR_RETURN(scaling.beta_slow, fields.number_or("beta_slow", 1, 1e-3, 1e6));
+  if (scaling.beta_fast <= scaling.beta_slow) {
+    return fields.wanted("beta_fast", fmt::format("more than beta_slow ({})", scaling.beta_slow));
+  }
+  ASSIGN_OR_RETURN(const bool truncates, fields.boolean_or("truncate", true));
+  if (!truncates) return fields.wanted("truncate", "true", ErrorCode::kUnsupported);
+  ASSIGN_OR_RETURN(
+      scaling.attention_factor,
+      fields.number_or("attention_factor", yarn_attention_factor(scaling.factor), 1e-3, 1e3));
+  return {};
+}
+
+// Both spellings of the type; `object` is rope_scaling, or the newer rope_parameters.
+Result<std::optional<RopeScaling>> parse_rope_scaling(const nlohmann::json& object,
+                                                      const std::string& where,
+                                                      const std::string& prefix,
+                                                      int32_t max_positions) {
+  const JsonFields fields(object, where, prefix);
+  const char* key = fields.has("type") && !fields.has("rope_type") ? "type" : "rope_type";
+  ASSIGN_OR_RETURN(const std::string type, fields.string_or(key, ""));
+  if (type == "default") return std::optional<RopeScaling>();
+  RopeScaling scaling;
+  constexpr RopeScalingType kKnown[] = {RopeScalingType::kLlama3, RopeScalingType::kLinear,
+                                        RopeScalingType::kYarn};
+  const auto* const known =
+      std::ranges::find_if(kKnown, [&](RopeScalingType t) { return type == name_of(t); });
+  if (known == std::end(kKnown)) {
+    return fields.wanted(key, "\"llama3\", \"linear\" or \"yarn\" (or no rope_scaling)",
+                         ErrorCode::kUnsupported);
+  }
+  scaling.type = *known;
+  ASSIGN_OR_RETURN(scaling.factor, fields.number("factor", 1, 1e6));
+  if (scaling.type == RopeScalingType::kLlama3) TRY(read_llama3(fields, scaling));
+  if (scaling.type == RopeScalingType::kYarn) TRY(read_yarn(fields, max_positions, scaling));
+  return std::optional<RopeScaling>(scaling);
 }
 
 // Older files have rope_theta and rope_scaling at the top, newer ones both in rope_parameters.
@@ -89,10 +125,11 @@ Result<void> read_rope(const JsonFields& fields, const std::string& where, Model
   }
   ASSIGN_OR_RETURN(config.rope_theta, fields.number_or("rope_theta", fallback, 1, 1e12));
   if (scaling != nullptr) {
-    ASSIGN_OR_RETURN(config.rope_scaling, parse_rope_scaling(*scaling, where, "rope_scaling."));
-  } else if (parameters != nullptr && parameters->contains("rope_type")) {
     ASSIGN_OR_RETURN(config.rope_scaling,
-                     parse_rope_scaling(*parameters, where, "rope_parameters."));
+                     parse_rope_scaling(*scaling, where, "rope_scaling.", config.max_positions));
+  } else if (parameters != nullptr && parameters->contains("rope_type")) {
+    ASSIGN_OR_RETURN(config.rope_scaling, parse_rope_scaling(*parameters, where, "rope_parameters.",
+                                                             config.max_positions));
   }
   return {};
 }
@@ -191,7 +228,7 @@ std::array<NamedConfig, 6> known_configs() {
 
   ModelConfig llama31_8b = llama3_8b;
   llama31_8b.max_positions = 131072;
-  llama31_8b.rope_scaling = Llama3RopeScaling{8, 1, 4, 8192};
+  llama31_8b.rope_scaling = RopeScaling{.factor = 8};
   llama31_8b.eos = {128001, 128008, 128009};
 
   ModelConfig llama32_1b = llama31_8b;
@@ -240,6 +277,47 @@ std::array<NamedConfig, 6> known_configs() {
 }
 
 }  // namespace
+
+const char* name_of(RopeScalingType type) {
+  switch (type) {
+    case RopeScalingType::kLlama3:
+      return "llama3";
+    case RopeScalingType::kLinear:
+      return "linear";
+    case RopeScalingType::kYarn:
+      return "yarn";
+  }
+  return "";
+}
+
+double yarn_attention_factor(double factor) {
+  return 0.1 * std::log(factor) + 1;
+}
+
+Result<void> extend_context(ModelConfig& config, int32_t context_tokens) {
+  if (context_tokens <= config.max_positions) return {};
+  const auto refused = [&](const std::string& why) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("context_tokens: the model knows {} positions, found {}; {}",
+                             config.max_positions, context_tokens, why)};
+  };
+  if (config.rope_scaling) {
+    return refused(fmt::format("its angles are scaled already ({}), and not again",
+                               name_of(config.rope_scaling->type)));
+  }
+  const double factor = static_cast<double>(context_tokens) / config.max_positions;
+  if (factor > kLongestYarnFactor) {
+    return refused(fmt::format("want at most {}, {} times as many",
+                               int64_t{config.max_positions} * kLongestYarnFactor,
+                               kLongestYarnFactor));
+  }
+  config.rope_scaling = RopeScaling{.type = RopeScalingType::kYarn,
+                                    .factor = factor,
+                                    .original_max_positions = config.max_positions,
+                                    .attention_factor = yarn_attention_factor(factor)};
+  config.max_positions = context_tokens;
+  return {};
+}
 
 Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where) {
   ASSIGN_OR_RETURN(const auto parsed, parse_json_object(json, where));

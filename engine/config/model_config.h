@@ -14,13 +14,30 @@
 
 namespace incipit::engine {
 
-// Llama 3.1's frequency scaling ("rope_type": "llama3").
-struct Llama3RopeScaling {
+enum class RopeScalingType {
+  kLlama3,  // Llama 3.1's
+  kLinear,  // position interpolation (Chen et al. 2023): all frequencies / factor
+  kYarn,    // Peng et al. 2023, arXiv 2309.00071
+};
+const char* name_of(RopeScalingType type);  // as in "rope_type"
+
+// How RoPE's angles stretch from the context of the training to a longer one. Fixed for the life of
+// a model: keys that the prefix cache holds were turned by it.
+struct RopeScaling {
+  RopeScalingType type = RopeScalingType::kLlama3;
   double factor = 1;
+  int32_t original_max_positions = 8192;
+  // Llama 3: of the waves in the original context, so many or fewer stretch wholly, so many or more
+  // not at all.
   double low_freq_factor = 1;
   double high_freq_factor = 4;
-  int32_t original_max_positions = 8192;
+  // YaRN: the same the other way round, but as a ramp over the pairs' numbers.
+  double beta_fast = 32;
+  double beta_slow = 1;
+  double attention_factor = 1;  // of queries and keys, and so squared of the scores
 };
+// YaRN's own choice: 0.1 ln(factor) + 1.
+double yarn_attention_factor(double factor);
 
 struct ModelConfig {
   int32_t hidden = 0;
@@ -33,7 +50,7 @@ struct ModelConfig {
   int32_t max_positions = 0;
   float norm_eps = 0;
   double rope_theta = 0;
-  std::optional<Llama3RopeScaling> rope_scaling;
+  std::optional<RopeScaling> rope_scaling;
   bool tied_head = false;
   TokenId bos = -1;  // -1: none
   std::vector<TokenId> eos;
@@ -48,6 +65,12 @@ struct ModelConfig {
 // Errors name the file, the key, what is wanted and what was found.
 Result<ModelConfig> parse_model_config(std::string_view json, const std::string& where);
 Result<ModelConfig> load_model_config(const std::filesystem::path& model_dir);
+
+// The same model for a context that is longer than what it was trained for: by YaRN with a factor
+// that follows from the context alone. Does nothing where the model knows so many positions.
+// kInvalidArgument beyond kLongestYarnFactor times, or where angles are scaled already.
+inline constexpr int32_t kLongestYarnFactor = 8;
+Result<void> extend_context(ModelConfig& config, int32_t context_tokens);
 
 // Shapes for `bench --synthetic`: llama-3-8b, llama-3.1-8b, llama-3.2-1b, llama-3.2-3b,
 // codellama-7b, pocket.

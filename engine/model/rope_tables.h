@@ -1,5 +1,6 @@
 // Cosines and sines of rotary position embedding (Su et al. 2021) for the positions of a context,
-// with Llama 3.1's frequency scaling. Computed once, in double.
+// with the frequency scaling of the model (RopeScaling), and what YaRN multiplies queries and keys
+// by. Computed once, in double.
 #pragma once
 
 #include <cstdint>

@@ -16,6 +16,23 @@ std::string describe_model(const std::filesystem::path& dir, const ModelConfig& 
       c.max_positions, c.tied_head ? "tied" : "untied");
 }
 
+// A context beyond the model's own; `config` becomes what would run.
+void diagnose_context(const EngineOptions& options, ModelConfig& config,
+                      std::vector<Finding>& findings) {
+  const int32_t trained = config.max_positions;
+  const auto extended = extend_context(config, options.context_tokens);
+  if (!extended.ok()) {
+    findings.push_back(
+        {Severity::kProblem, "context", extended.error().message, "ask for a shorter context"});
+  } else if (config.max_positions > trained) {
+    findings.push_back({Severity::kNote, "context",
+                        fmt::format("{} tokens, where the model was trained for {}: by YaRN",
+                                    config.max_positions, trained),
+                        "what is written may be worse, in short prompts too; without --context the "
+                        "model runs as it was trained"});
+  }
+}
+
 }  // namespace
 
 const char* name_of(Severity severity) {
@@ -61,8 +78,10 @@ std::vector<Finding> diagnose(const DiagnoseOptions& options) {
   const int64_t weight_bytes = added
                                    ? diagnose_added(*dir, *config, **manifest, checkpoint)
                                    : diagnose_checkpoint(*dir, *config, options.engine, checkpoint);
-  diagnose_memory(weight_bytes, *config, options.engine, findings);
-  if (weight_bytes >= 0) diagnose_cuda_memory(weight_bytes, *config, options.engine, findings);
+  ModelConfig used = *config;
+  diagnose_context(options.engine, used, findings);
+  diagnose_memory(weight_bytes, used, options.engine, findings);
+  if (weight_bytes >= 0) diagnose_cuda_memory(weight_bytes, used, options.engine, findings);
   findings.push_back({Severity::kOk, "model", describe_model(*dir, *config), ""});
   findings.insert(findings.end(), checkpoint.begin(), checkpoint.end());
   if (!added) diagnose_files(*dir, findings);

@@ -68,11 +68,29 @@ double llama3_divisor(int32_t i, int32_t n, double theta, double factor) {
   return 1 / ((1 - smooth) / factor + smooth);
 }
 
-// GGUF has the divisors of the frequencies, config.json what they are computed from.
+// Linear scaling and YaRN are in the metadata.
+Result<Json> rope_scaling_by_name(const Metadata& metadata) {
+  constexpr const char* kType = "llama.rope.scaling.type";
+  if (!metadata.has(kType)) return Json();
+  ASSIGN_OR_RETURN(const std::string type, metadata.text(kType));
+  if (type == "none") return Json();
+  if (type != "linear" && type != "yarn")
+    return metadata.wanted(kType, "none, linear or yarn", type, ErrorCode::kUnsupported);
+  ASSIGN_OR_RETURN(const double factor, metadata.number_or("llama.rope.scaling.factor", 0));
+  Json scaling = {{"rope_type", type}, {"factor", factor}};
+  constexpr const char* kOriginal = "llama.rope.scaling.original_context_length";
+  if (type == "yarn" && metadata.has(kOriginal)) {
+    ASSIGN_OR_RETURN(scaling["original_max_position_embeddings"], metadata.integer(kOriginal));
+  }
+  return scaling;
+}
+
+// Of Llama 3.1's, GGUF has the divisors of the frequencies, config.json what they are computed
+// from.
 Result<Json> rope_scaling(const GgufFile& file, double theta) {
-  const Tensor* divisors = file.find("rope_freqs.weight");
-  if (divisors == nullptr) return Json();
   const Metadata metadata(file);
+  const Tensor* divisors = file.find("rope_freqs.weight");
+  if (divisors == nullptr) return rope_scaling_by_name(metadata);
   if (divisors->type != TensorType::kF32) {
     return metadata.wanted("rope_freqs.weight", "F32", name_of(divisors->type),
                            ErrorCode::kUnsupported);
@@ -105,12 +123,6 @@ Result<void> check_architecture(const Metadata& metadata) {
   if (experts != 0) {
     return metadata.wanted("llama.expert_count", "0", fmt::format("{}", experts),
                            ErrorCode::kUnsupported);
-  }
-  if (metadata.has("llama.rope.scaling.type")) {
-    ASSIGN_OR_RETURN(const std::string scaling, metadata.text("llama.rope.scaling.type"));
-    if (scaling != "none") {
-      return metadata.wanted("llama.rope.scaling.type", "none", scaling, ErrorCode::kUnsupported);
-    }
   }
   return {};
 }

@@ -86,7 +86,7 @@ void add_model_options(CLI::App& app, ModelChoice& model) {
   app.add_option(
          "--context", model.context_tokens,
          "Longest prompt with its answer, in tokens (default: what the model knows, at most "
-         "8192)")
+         "8192; up to 8 times what it knows: by YaRN, which costs quality)")
       ->type_name("N")
       ->check(in_range(0, 1 << 20));
 }

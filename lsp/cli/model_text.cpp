@@ -61,7 +61,9 @@ std::string architecture_text(const engine::ModelConfig& c) {
 
 std::string context_text(const engine::ModelConfig& c) {
   return fmt::format("{} tokens, RoPE base {:.0f}{}", c.max_positions, c.rope_theta,
-                     c.rope_scaling ? ", scaled as in Llama 3.1" : "");
+                     c.rope_scaling ? fmt::format(", scaled by {:g} ({})", c.rope_scaling->factor,
+                                                  engine::name_of(c.rope_scaling->type))
+                                    : "");
 }
 
 std::string memory_text(const ExpectedMemory& memory) {
@@ -130,12 +132,18 @@ Json report_json(const ModelReport& report) {
   }
   const engine::ModelConfig& c = report.config;
   json["architecture"] = {
-      {"family", "llama"},           {"layers", c.n_layers},
-      {"hidden", c.hidden},          {"feedForward", c.ffn},
-      {"heads", c.n_heads},          {"keyValueHeads", c.n_kv_heads},
-      {"headDimension", c.head_dim}, {"vocabulary", c.vocab},
-      {"tiedHead", c.tied_head},     {"contextTokens", c.max_positions},
-      {"ropeTheta", c.rope_theta},   {"ropeScaling", c.rope_scaling ? "llama3" : "none"}};
+      {"family", "llama"},
+      {"layers", c.n_layers},
+      {"hidden", c.hidden},
+      {"feedForward", c.ffn},
+      {"heads", c.n_heads},
+      {"keyValueHeads", c.n_kv_heads},
+      {"headDimension", c.head_dim},
+      {"vocabulary", c.vocab},
+      {"tiedHead", c.tied_head},
+      {"contextTokens", c.max_positions},
+      {"ropeTheta", c.rope_theta},
+      {"ropeScaling", c.rope_scaling ? engine::name_of(c.rope_scaling->type) : "none"}};
   json["parameters"] = report.n_parameters;
   json["format"] = report.format;
   json["sourceBytes"] = report.source_bytes;

@@ -247,11 +247,13 @@ json config_json(const engine::ModelConfig& c) {
                  {"tie_word_embeddings", false}};
   if (c.rope_scaling) {
     config["rope_scaling"] = {
-        {"rope_type", "llama3"},
+        {"rope_type", engine::name_of(c.rope_scaling->type)},
         {"factor", c.rope_scaling->factor},
         {"low_freq_factor", c.rope_scaling->low_freq_factor},
         {"high_freq_factor", c.rope_scaling->high_freq_factor},
-        {"original_max_position_embeddings", c.rope_scaling->original_max_positions}};
+        {"original_max_position_embeddings", c.rope_scaling->original_max_positions},
+        {"beta_fast", c.rope_scaling->beta_fast},
+        {"beta_slow", c.rope_scaling->beta_slow}};
   }
   return config;
 }

@@ -127,8 +127,9 @@ TEST_F(EngineTest, NamesWhatIsWrongWithAnOption) {
   EXPECT_THAT(error_with([](O& o) { o.prefill_chunk = -4; }), HasSubstr("prefill_chunk: want 0.."));
   EXPECT_THAT(error_with([](O& o) { o.n_threads = -1; }), HasSubstr("n_threads: want 0.."));
   EXPECT_THAT(error_with([](O& o) { o.context_tokens = -1; }), HasSubstr("context_tokens"));
-  EXPECT_THAT(error_with([](O& o) { o.context_tokens = 513; }),
-              HasSubstr("context_tokens: the model knows 512 positions, found 513"));
+  EXPECT_THAT(error_with([](O& o) { o.context_tokens = 4097; }),
+              HasSubstr("context_tokens: the model knows 512 positions, found 4097; want at most "
+                        "4096, 8 times as many"));
   EXPECT_THAT(error_with([](O& o) { o.kv_bytes = 100; }), HasSubstr("100 bytes holds no page"));
   EXPECT_THAT(error_with([](O& o) { o.device = "gpu"; }),
               HasSubstr("device: want auto, cpu, cuda or cuda:N, found \"gpu\""));

@@ -287,7 +287,8 @@ TEST_F(GgufModel, RefusesByNameWhatItCannotRun) {
        {Wrong{"general.architecture", "qwen2", "general.architecture: want llama, found qwen2"},
         Wrong{"tokenizer.ggml.model", "bert", "tokenizer.ggml.model: want gpt2"},
         Wrong{"tokenizer.ggml.pre", "qwen2", "tokenizer.ggml.pre: want llama-bpe, found qwen2"},
-        Wrong{"llama.rope.scaling.type", "yarn", "scaling.type: want none, found yarn"}}) {
+        Wrong{"llama.rope.scaling.type", "longrope",
+              "scaling.type: want none, linear or yarn, found longrope"}}) {
     GgufBuilder builder;
     for (const char* key : {"general.architecture", "tokenizer.ggml.model", "tokenizer.ggml.pre",
                             "llama.rope.scaling.type"}) {

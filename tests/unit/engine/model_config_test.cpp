@@ -129,6 +129,54 @@ TEST(ModelConfig, ReadsLlama31RopeScalingInAllSpellings) {
   }
 }
 
+TEST(ModelConfig, ReadsLinearRopeScalingAndYarn) {
+  json config = llama_config();
+  config["rope_scaling"] = {{"type", "linear"}, {"factor", 2.5}};
+  auto parsed = parse(config);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->rope_scaling->type, RopeScalingType::kLinear);
+  EXPECT_EQ(parsed->rope_scaling->factor, 2.5);
+  EXPECT_EQ(parsed->rope_scaling->attention_factor, 1);
+
+  config["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 4}};
+  parsed = parse(config);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->rope_scaling->type, RopeScalingType::kYarn);
+  EXPECT_EQ(parsed->rope_scaling->original_max_positions, parsed->max_positions);
+  EXPECT_EQ(parsed->rope_scaling->beta_fast, 32);
+  EXPECT_EQ(parsed->rope_scaling->beta_slow, 1);
+  EXPECT_NEAR(parsed->rope_scaling->attention_factor, 1.138629436111989, 1e-15);
+
+  config["rope_scaling"] = {{"rope_type", "yarn"},   {"factor", 4},
+                            {"beta_fast", 16},       {"beta_slow", 2},
+                            {"attention_factor", 1}, {"original_max_position_embeddings", 4096}};
+  parsed = parse(config);
+  ASSERT_TRUE(parsed.ok()) << parsed.error().message;
+  EXPECT_EQ(parsed->rope_scaling->original_max_positions, 4096);
+  EXPECT_EQ(parsed->rope_scaling->beta_fast, 16);
+  EXPECT_EQ(parsed->rope_scaling->beta_slow, 2);
+  EXPECT_EQ(parsed->rope_scaling->attention_factor, 1);
+}
+
+TEST(ModelConfig, StretchesOnlyWhatIsTooShortAndNotScaledYet) {
+  const ModelConfig trained = synthetic_model_config("llama-3-8b").value();
+  ModelConfig config = trained;
+  ASSERT_TRUE(extend_context(config, 8192).ok());
+  EXPECT_FALSE(config.rope_scaling.has_value());
+  ASSERT_TRUE(extend_context(config, 16384).ok());
+  EXPECT_EQ(config.max_positions, 16384);
+  EXPECT_EQ(config.rope_scaling->type, RopeScalingType::kYarn);
+  EXPECT_EQ(config.rope_scaling->factor, 2);
+  EXPECT_EQ(config.rope_scaling->original_max_positions, 8192);
+
+  config = trained;
+  EXPECT_THAT(extend_context(config, 65537).error().message,
+              AllOf(HasSubstr("knows 8192 positions, found 65537"), HasSubstr("at most 65536")));
+  EXPECT_EQ(config.max_positions, 8192);
+  config = synthetic_model_config("llama-3.1-8b").value();
+  EXPECT_THAT(extend_context(config, 131073).error().message, HasSubstr("scaled already (llama3)"));
+}
+
 TEST(ModelConfig, TakesTheDefaultRopeTypeAsNoScaling) {
   json config = llama_config();
   config["rope_scaling"] = {{"rope_type", "default"}};
@@ -200,8 +248,17 @@ TEST(ModelConfig, NamesFileKeyWantedAndFoundForEachWrongValue) {
       {"rope_theta", "big", {"rope_theta", "number", "\"big\""}},
       {"rope_theta", -1, {"rope_theta", "found -1"}},
       {"rope_scaling", 4, {"rope_scaling", "object", "found 4"}},
-      {"rope_scaling", {{"rope_type", "yarn"}}, {"rope_scaling.rope_type", "llama3", "\"yarn\""}},
-      {"rope_scaling", {{"type", "linear"}}, {"rope_scaling.type", "llama3", "\"linear\""}},
+      {"rope_scaling",
+       {{"rope_type", "dynamic"}},
+       {"rope_scaling.rope_type", "yarn", "\"dynamic\""}},
+      {"rope_scaling", {{"type", "longrope"}}, {"rope_scaling.type", "llama3", "\"longrope\""}},
+      {"rope_scaling", {{"type", "linear"}}, {"rope_scaling.factor", "number", "nothing"}},
+      {"rope_scaling",
+       {{"type", "yarn"}, {"factor", 4}, {"mscale", 0.7}},
+       {"rope_scaling.mscale", "nothing", "found 0.7"}},
+      {"rope_scaling",
+       {{"type", "yarn"}, {"factor", 4}, {"beta_fast", 1}},
+       {"rope_scaling.beta_fast", "more than beta_slow"}},
       {"rope_scaling", {{"factor", 2}}, {"rope_scaling.rope_type", "llama3"}},
       {"rope_scaling", {{"rope_type", "llama3"}}, {"rope_scaling.factor", "number", "nothing"}},
       {"tie_word_embeddings", "true", {"tie_word_embeddings", "true or false", "\"true\""}},

@@ -36,8 +36,8 @@ TEST(RopeTables, HoldsCosineAndSineOfPositionTimesFrequency) {
 TEST(RopeTables, ScalesLongWavesAsLlama31Does) {
   ModelConfig config = config_with(500000, 128);
   const std::vector<double> plain = rope_frequencies(config);
-  config.rope_scaling = Llama3RopeScaling{
-      .factor = 8, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_positions = 8192};
+  config.rope_scaling = RopeScaling{
+      .factor = 8, .original_max_positions = 8192, .low_freq_factor = 1, .high_freq_factor = 4};
   const std::vector<double> f = rope_frequencies(config);
   const double pi = 3.14159265358979323846;
   int n_kept = 0;
@@ -60,6 +60,35 @@ TEST(RopeTables, ScalesLongWavesAsLlama31Does) {
   EXPECT_EQ(n_kept, 29);
   EXPECT_EQ(n_blended, 6);
   EXPECT_EQ(n_stretched, 29);
+}
+
+// Expected values: transformers' formula (_compute_yarn_parameters) in a program of its own, for
+// theta 500,000, heads of 128 and twice 8,192 positions: its ramp is from pair 18 to pair 35.
+TEST(RopeTables, StretchesSlowPairsAsYarnDoes) {
+  ModelConfig config = config_with(500000, 128);
+  const std::vector<double> plain = rope_frequencies(config);
+  config.max_positions = 8192;
+  ASSERT_TRUE(extend_context(config, 16384).ok());
+  const std::vector<double> f = rope_frequencies(config);
+  for (size_t i = 0; i <= 18; ++i) EXPECT_EQ(f[i], plain[i]) << i;
+  EXPECT_NEAR(f[18], 0.024955408670558694, 1e-16);
+  EXPECT_NEAR(f[25], 0.004717638827741885, 1e-17);
+  EXPECT_NEAR(f[30], 0.001378959700354801, 1e-17);
+  EXPECT_NEAR(f[34], 0.0004968391078362601, 1e-18);
+  for (size_t i = 35; i < 64; ++i) EXPECT_NEAR(f[i], plain[i] / 2, 1e-18) << i;
+
+  constexpr double kSize = 1.0693147180559945;  // 0.1 ln 2 + 1
+  const RopeTables tables = make_rope_tables(config, 3);
+  EXPECT_FLOAT_EQ(tables.cos[0], static_cast<float>(kSize));
+  EXPECT_FLOAT_EQ(tables.sin[2 * 64 + 30], static_cast<float>(kSize * std::sin(2 * f[30])));
+}
+
+TEST(RopeTables, DividesAllFrequenciesInLinearScaling) {
+  ModelConfig config = config_with(10000, 64);
+  const std::vector<double> plain = rope_frequencies(config);
+  config.rope_scaling = RopeScaling{.type = RopeScalingType::kLinear, .factor = 4};
+  const std::vector<double> f = rope_frequencies(config);
+  for (size_t i = 0; i < f.size(); ++i) EXPECT_DOUBLE_EQ(f[i], plain[i] / 4) << i;
 }
 
 }  // namespace
