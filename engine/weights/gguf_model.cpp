@@ -68,14 +68,12 @@ double llama3_divisor(int32_t i, int32_t n, double theta, double factor) {
   return 1 / ((1 - smooth) / factor + smooth);
 }
 
-// Linear scaling and YaRN are in the metadata.
+// Linear scaling and YaRN are in the metadata, whose type check_architecture() has looked at.
 Result<Json> rope_scaling_by_name(const Metadata& metadata) {
   constexpr const char* kType = "llama.rope.scaling.type";
   if (!metadata.has(kType)) return Json();
   ASSIGN_OR_RETURN(const std::string type, metadata.text(kType));
   if (type == "none") return Json();
-  if (type != "linear" && type != "yarn")
-    return metadata.wanted(kType, "none, linear or yarn", type, ErrorCode::kUnsupported);
   ASSIGN_OR_RETURN(const double factor, metadata.number_or("llama.rope.scaling.factor", 0));
   Json scaling = {{"rope_type", type}, {"factor", factor}};
   constexpr const char* kOriginal = "llama.rope.scaling.original_context_length";
@@ -123,6 +121,13 @@ Result<void> check_architecture(const Metadata& metadata) {
   if (experts != 0) {
     return metadata.wanted("llama.expert_count", "0", fmt::format("{}", experts),
                            ErrorCode::kUnsupported);
+  }
+  if (metadata.has("llama.rope.scaling.type")) {
+    ASSIGN_OR_RETURN(const std::string scaling, metadata.text("llama.rope.scaling.type"));
+    if (scaling != "none" && scaling != "linear" && scaling != "yarn") {
+      return metadata.wanted("llama.rope.scaling.type", "none, linear or yarn", scaling,
+                             ErrorCode::kUnsupported);
+    }
   }
   return {};
 }
