@@ -50,6 +50,13 @@ set(INCIPIT_THREAD_TESTS
   lsp_transport_test
 )
 
+# A library that computes: optimised under sanitizers too, where its tests would take several times as long.
+function(incipit_computes target)
+  if(INCIPIT_SANITIZE)
+    target_compile_options(${target} PRIVATE -O1)
+  endif()
+endfunction()
+
 # incipit_test(NAME kernels_half_test SOURCES half_test.cpp LIBS kernels_common [LABELS unit] [ALONE]): one ctest case.
 # Compiling a test is mostly instantiating gtest's templates, so unit tests share programs (kernels_tests, engine_tests,
 # ...) whose sources are compiled many at a time; the case runs the suites of its SOURCES. Under ThreadSanitizer those of

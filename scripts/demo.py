@@ -287,7 +287,7 @@ NEXT_STEPS = """
 Next
   Neovim:      vim.opt.runtimepath:append('{root}/editors/nvim'); require('incipit').setup {{}}
   VS Code:     no extension yet; any generic LSP client can start `{binary} lsp`
-  Llama-3-8B:  bring it as GPTQ INT4: {binary} doctor --model DIR
+  Llama-3-8B:  {binary} model add DIR|FILE.gguf, in any usual format
   Terminal:    {binary} complete FILE --at LINE:COLUMN"""
 
 
