@@ -22,7 +22,10 @@ endfunction()
 # Sanitizer flags also go to third-party objects that we compile, so that whole-program checks hold.
 function(incipit_sanitize target)
   if(INCIPIT_SANITIZE STREQUAL "address")
-    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+    # A null pointer that is used faults under AddressSanitizer, with its stack; checking each use before is a tenth of the
+    # time that compiling takes. vptr is for casts down a hierarchy, of which we have none.
+    target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize=null,vptr -fno-sanitize-recover=undefined
+      -fno-omit-frame-pointer)
     target_link_options(${target} PUBLIC -fsanitize=address,undefined)
   elseif(INCIPIT_SANITIZE STREQUAL "thread")
     target_compile_options(${target} PRIVATE -fsanitize=thread -fno-omit-frame-pointer)
@@ -154,10 +157,13 @@ function(incipit_suites_filter result program)
 endfunction()
 
 # incipit_fuzz(NAME fuzz_framer SOURCES framer_fuzz.cpp CORPUS corpus/framer LIBS lsp_rpc engine_base): needs clang and
-# AddressSanitizer; its ctest case runs 30 seconds over the kept corpus. The fuzzer watches the branches of LIBS: in their
+# AddressSanitizer; its ctest case runs 30 seconds (SECONDS) over the kept corpus. The fuzzer watches the branches of LIBS: in their
 # other programs that costs a little and finds nothing.
 function(incipit_fuzz)
-  cmake_parse_arguments(arg "" "NAME;CORPUS" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "NAME;CORPUS;SECONDS" "SOURCES;LIBS" ${ARGN})
+  if(NOT arg_SECONDS)
+    set(arg_SECONDS 30)
+  endif()
   if(NOT INCIPIT_SANITIZE STREQUAL "address" OR NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     return()
   endif()
@@ -173,7 +179,7 @@ function(incipit_fuzz)
   # New inputs and crashes go to the build tree; the corpus in the source tree is only read.
   set(found ${CMAKE_CURRENT_BINARY_DIR}/${arg_NAME}_found)
   file(MAKE_DIRECTORY ${found})
-  add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} -max_total_time=30 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+  add_test(NAME ${arg_NAME} COMMAND ${arg_NAME} -max_total_time=${arg_SECONDS} -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
     -artifact_prefix=${found}_ ${found} ${CMAKE_CURRENT_SOURCE_DIR}/${arg_CORPUS})
   set_tests_properties(${arg_NAME} PROPERTIES LABELS fuzz TIMEOUT 120)
 endfunction()

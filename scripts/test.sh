@@ -174,7 +174,7 @@ phase_dev() {
 # Fuzz targets are programs of the dev build.
 phase_fuzz() {
   quiet 'fuzz build' build dev --target incipit_fuzz_targets
-  tests_beside 'fuzz, 30 s a target' dev -j "$n_jobs" -L '^fuzz$'
+  tests_beside 'fuzz, up to 30 s a target' dev -j "$n_jobs" -L '^fuzz$'
 }
 
 # Data races, in the tests where several threads meet.
