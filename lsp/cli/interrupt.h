@@ -1,5 +1,5 @@
-// Ctrl-C while a command works: the first one asks it to stop at its next step, the second one ends
-// the process as usual. Main thread; one at a time.
+// Ctrl-C, SIGTERM or SIGHUP while a command works: the first one asks it to stop at its next step,
+// the second one ends the process as usual. Main thread; one at a time.
 #pragma once
 
 #include "engine/base/cancel_token.h"

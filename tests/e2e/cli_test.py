@@ -3,19 +3,23 @@
 usage: cli_test.py PATH/TO/incipit"""
 
 import json
+import math
 import os
 import pathlib
 import shutil
+import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BINARY = os.path.abspath(sys.argv.pop(1))
 PATIENCE = 300
 
-OK, FAILURE, USAGE, INPUT, MODEL = 0, 1, 2, 3, 4
+OK, FAILURE, USAGE, INPUT, MODEL, INTERRUPTED = 0, 1, 2, 3, 4, 130
 SOURCE = '''def mean(values):
     """Returns the mean of the values."""
     total = 0
@@ -224,6 +228,51 @@ class CliTest(unittest.TestCase):
         self.assertIn("pocket is the default again", run("model", "remove", "mine").stdout.decode())
         self.assert_fails(run("model", "show", "mine"), MODEL, "mine")
         self.assert_fails(run("model", "add", self.directory), MODEL, "without config.json")
+
+    def zeros_in_full_precision(self, n_layers):
+        """A checkpoint whose weights are all zero: a file with a hole, so made at once, however long it takes to quantise."""
+        pocket = ROOT / "engine/models/pocket"
+        source = self.directory / "zeros"
+        source.mkdir()
+        shutil.copy(pocket / "tokenizer.json", source)
+        config = json.loads((pocket / "config.json").read_text())
+        del config["quantization_config"]
+        (source / "config.json").write_text(json.dumps({**config, "num_hidden_layers": n_layers}))
+        hidden, ffn, kv = config["hidden_size"], config["intermediate_size"], 256
+        shapes = {"model.embed_tokens": [config["vocab_size"], hidden], "model.norm": [hidden]}
+        for layer in range(n_layers):
+            for name, shape in (("self_attn.q_proj", [hidden, hidden]), ("self_attn.k_proj", [kv, hidden]),
+                                ("self_attn.v_proj", [kv, hidden]), ("self_attn.o_proj", [hidden, hidden]),
+                                ("mlp.gate_proj", [ffn, hidden]), ("mlp.up_proj", [ffn, hidden]),
+                                ("mlp.down_proj", [hidden, ffn]), ("input_layernorm", [hidden]),
+                                ("post_attention_layernorm", [hidden])):
+                shapes[f"model.layers.{layer}.{name}"] = shape
+        header, end = {}, 0
+        for name, shape in shapes.items():
+            begin, end = end, end + 4 * math.prod(shape)
+            header[name + ".weight"] = {"dtype": "F32", "shape": shape, "data_offsets": [begin, end]}
+        text = json.dumps(header).encode()
+        with open(source / "model.safetensors", "wb") as file:
+            file.write(struct.pack("<Q", len(text)) + text)
+            file.truncate(8 + len(text) + end)
+        return source
+
+    def test_adding_a_model_can_be_interrupted(self):
+        source = self.zeros_in_full_precision(n_layers=12)
+        models = self.directory / "data/incipit/models"
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            adding = subprocess.Popen([BINARY, "model", "add", source, "--name", "mine", "--quantize", "gptq"],
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                      env={**os.environ, "XDG_DATA_HOME": str(self.directory / "data")})
+            deadline = time.monotonic() + PATIENCE
+            while not list(models.glob(".being-added*")):
+                self.assertIsNone(adding.poll(), "it ended by itself")
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            adding.send_signal(number)
+            _, stderr = adding.communicate(timeout=PATIENCE)
+            self.assertEqual(adding.returncode, INTERRUPTED, stderr)
+            self.assertEqual(list(models.iterdir()), [])
 
     def test_doctor_is_content_with_the_model_in_the_tree(self):
         result = self.incipit("doctor")
