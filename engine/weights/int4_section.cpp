@@ -195,13 +195,13 @@ Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs, int32_t round
 }
 
 Result<Int4Matrix> build_int4(const Int4Plan& plan, const Checkpoint& checkpoint,
-                              kernels::ThreadPool* pool, Conversion& conversion) {
-  Int4Matrix matrix;
+                              kernels::ThreadPool* pool, Conversion& conversion, Int4Matrix reuse) {
+  Int4Matrix matrix = std::move(reuse);
   matrix.shape = plan.shape;
   const auto n_groups = static_cast<size_t>(int64_t{plan.shape.rows} * plan.shape.n_groups());
   matrix.q.resize(static_cast<size_t>(int64_t{plan.shape.rows} * plan.shape.cols));
   matrix.scales.resize(n_groups);
-  if (plan.shape.has_zeros) matrix.zeros.resize(n_groups);
+  matrix.zeros.resize(plan.shape.has_zeros ? n_groups : 0);
 
   int32_t first_row = 0;
   for (const Int4Part& part : plan.parts) {

@@ -49,9 +49,10 @@ enum class InputOrder { kFixed, kCanMove };
 Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs,
                    int32_t rounded_group = kRoundedGroup);
 
-// The plain matrix, and what was lost added to `conversion`. An infinite or missing number in full
-// precision is kCorrupt and names file, tensor and element.
+// The plain matrix, in the memory of `reuse`, and what was lost added to `conversion`. An infinite
+// or missing number in full precision is kCorrupt and names file, tensor and element.
 Result<kernels::Int4Matrix> build_int4(const Int4Plan& plan, const Checkpoint& checkpoint,
-                                       kernels::ThreadPool* pool, Conversion& conversion);
+                                       kernels::ThreadPool* pool, Conversion& conversion,
+                                       kernels::Int4Matrix reuse = {});
 
 }  // namespace incipit::engine

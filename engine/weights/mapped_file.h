@@ -27,4 +27,8 @@ class MappedFile {
   std::span<const std::byte> bytes_;
 };
 
+// Asks for the bytes, some of a mapping, to be read from the disk soon. Returns at once, or when
+// the disk's queue has room; any thread.
+void read_ahead(std::span<const std::byte> bytes);
+
 }  // namespace incipit::engine

@@ -56,7 +56,9 @@ Result<void> SectionFiller::operator()(size_t section_idx, std::span<std::byte> 
   }
   if (progress_) progress_(done_bytes_, total_bytes_, source_.sections()[section_idx].name);
   done_bytes_ += static_cast<int64_t>(out.size());
-  return source_.fill(section_idx, out, pool_, conversion_);
+  if (section_idx == 0) source_.read_ahead(0);
+  if (section_idx + 1 < source_.sections().size()) source_.read_ahead(section_idx + 1);
+  return source_.fill(section_idx, out, pool_, conversion_, &scratch_);
 }
 
 Result<void> pack_sections(const std::filesystem::path& path,

@@ -50,6 +50,7 @@ class SectionFiller {
   kernels::ThreadPool pool_;
   int64_t total_bytes_ = 0;
   int64_t done_bytes_ = 0;
+  kernels::Int4Matrix scratch_;
   Conversion conversion_;
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <future>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -173,6 +175,28 @@ Result<PackedSection> read_section(std::span<const std::byte> bytes, size_t idx,
   return section;
 }
 
+// Fills a section while the one before it is written: there are two buffers of the largest size.
+Result<void> write_sections(PackedWriter& writer, std::vector<PackedSection>& sections,
+                            const FillSection& fill) {
+  int64_t most = 0;
+  for (const PackedSection& section : sections) most = std::max(most, section.bytes);
+  const auto buffers =
+      std::array{std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(most)),
+                 std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(most))};
+  std::future<Result<void>> written;
+  for (size_t i = 0; i < sections.size(); ++i) {
+    PackedSection& section = sections[i];
+    const std::span bytes(buffers[i % 2].get(), static_cast<size_t>(section.bytes));
+    TRY(fill(i, bytes));
+    if (written.valid()) TRY(written.get());
+    written = std::async(std::launch::async, [&writer, &section, bytes] {
+      section.checksum = checksum(bytes);
+      return writer.write(section.offset, bytes);
+    });
+  }
+  return written.valid() ? written.get() : Result<void>();
+}
+
 }  // namespace
 
 const PackedSection* PackedImage::find(std::string_view name) const {
@@ -199,14 +223,7 @@ Result<void> write_packed_file(const std::filesystem::path& path, const PackedId
                                const std::function<Result<void>()>& accept) {
   const int64_t file_bytes = place_sections(sections);
   ASSIGN_OR_RETURN(PackedWriter writer, PackedWriter::create(path, file_bytes));
-  std::vector<std::byte> buffer;
-  for (size_t i = 0; i < sections.size(); ++i) {
-    PackedSection& section = sections[i];
-    buffer.resize(static_cast<size_t>(section.bytes));
-    TRY(fill(i, buffer));
-    section.checksum = checksum(buffer);
-    TRY(writer.write(section.offset, buffer));
-  }
+  TRY(write_sections(writer, sections, fill));
   TRY(writer.write(0, make_header(identity, sections, file_bytes)));
   TRY(accept());
   return writer.publish();

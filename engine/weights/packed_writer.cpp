@@ -112,6 +112,7 @@ PackedWriter::~PackedWriter() {
 }
 
 Result<void> PackedWriter::write(int64_t offset, std::span<const std::byte> bytes) {
+  const auto begin = static_cast<off_t>(offset);
   while (!bytes.empty()) {
     const ssize_t written = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
@@ -119,6 +120,7 @@ Result<void> PackedWriter::write(int64_t offset, std::span<const std::byte> byte
     offset += written;
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
+  (void)::sync_file_range(fd_, begin, static_cast<off_t>(offset) - begin, SYNC_FILE_RANGE_WRITE);
   return {};
 }
 

@@ -22,6 +22,7 @@ class PackedWriter {
   PackedWriter& operator=(PackedWriter&&) = delete;
   ~PackedWriter();
 
+  // The disk begins with it at once, so that publish() has little left to wait for.
   Result<void> write(int64_t offset, std::span<const std::byte> bytes);
   // Syncs the file and gives it its name.
   Result<void> publish();

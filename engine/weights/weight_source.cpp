@@ -8,6 +8,7 @@
 
 #include "engine/base/log.h"
 #include "engine/weights/float_tensor.h"
+#include "engine/weights/mapped_file.h"
 #include "engine/weights/weight_binding.h"
 #include "kernels/common/check.h"
 #include "kernels/quant/int4_codec.h"
@@ -102,12 +103,15 @@ Result<void> WeightSource::add(WeightSection section, const QuantConfig& quant,
 }
 
 Result<void> WeightSource::fill(size_t section_idx, std::span<std::byte> out,
-                                kernels::ThreadPool& pool, Conversion& conversion) const {
+                                kernels::ThreadPool& pool, Conversion& conversion,
+                                kernels::Int4Matrix* scratch) const {
   const WeightSection& section = wanted_[section_idx];
   if (section.kind == WeightKind::kInt4) {
-    ASSIGN_OR_RETURN(const kernels::Int4Matrix matrix,
-                     build_int4(int4_[section_idx], *checkpoint_, &pool, conversion));
+    kernels::Int4Matrix reuse = scratch != nullptr ? std::move(*scratch) : kernels::Int4Matrix();
+    ASSIGN_OR_RETURN(kernels::Int4Matrix matrix, build_int4(int4_[section_idx], *checkpoint_, &pool,
+                                                            conversion, std::move(reuse)));
     kernels::pack<CpuTile>(matrix, out, &pool);
+    if (scratch != nullptr) *scratch = std::move(matrix);
     return {};
   }
   CHECK_EQ(section.parts.size(), size_t{1});
@@ -122,6 +126,14 @@ Result<void> WeightSource::fill(size_t section_idx, std::span<std::byte> out,
   TRY(read_halves(tensor, where, halves));
   kernels::quantize_rows_int8<CpuTile>(halves, {section.rows, section.cols}, out, &pool);
   return {};
+}
+
+void WeightSource::read_ahead(size_t section_idx) const {
+  for (const Int4Part& part : int4_[section_idx].parts)
+    engine::read_ahead(tensor_of(part.linear).data);
+  if (wanted_[section_idx].kind == WeightKind::kInt4) return;
+  for (const WeightPart& part : wanted_[section_idx].parts)
+    engine::read_ahead(checkpoint_->find(part.tensor)->data);
 }
 
 }  // namespace incipit::engine

@@ -30,9 +30,11 @@ class WeightSource {
   const WeightSection& wanted(size_t section_idx) const { return wanted_[section_idx]; }
   const Int4Plan& int4_plan(size_t section_idx) const { return int4_[section_idx]; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
-  // Adds what the section loses to `conversion`.
+  // Adds what the section loses to `conversion`. Works in the memory of `scratch`, if there is one.
   Result<void> fill(size_t section_idx, std::span<std::byte> out, kernels::ThreadPool& pool,
-                    Conversion& conversion) const;
+                    Conversion& conversion, kernels::Int4Matrix* scratch = nullptr) const;
+  // Has the section's tensors read from the disk, beside whatever else is done.
+  void read_ahead(size_t section_idx) const;
 
  private:
   explicit WeightSource(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}

@@ -1,6 +1,7 @@
 #include "kernels/quant/int4_codec.h"
 
 #include <algorithm>
+#include <array>
 
 namespace incipit::kernels {
 
@@ -20,7 +21,31 @@ void check_matrix(const Int4Matrix& m) {
   CHECK_EQ(m.zeros.size(), s.has_zeros ? n_scales : size_t{0});
 }
 
-// One row of one record: nibbles, scale and zero. The record is zeroed beforehand.
+constexpr int32_t kTwoQuads = 2 * CpuTile::kQuad;
+
+// Two quads of one row share four bytes, the first one in the low nibbles: written as one word.
+constexpr bool two_quads_are_a_word() {
+  constexpr Int4Shape s = {.rows = 64, .cols = 256, .group = 32};
+  for (int32_t col = 0; col < s.cols; ++col) {
+    const int32_t first = col / kTwoQuads * kTwoQuads;
+    if (CpuTile::byte_of(s, 37, col) != CpuTile::byte_of(s, 37, first) + col % CpuTile::kQuad)
+      return false;
+    if (CpuTile::shift_of(s, col) != (col - first) / CpuTile::kQuad * 4) return false;
+  }
+  return true;
+}
+static_assert(two_quads_are_a_word());
+
+// Bytes 0..3 become the low nibbles of four bytes, bytes 4..7 the high ones.
+uint32_t two_quads(const uint8_t* q) {
+  uint32_t low = 0;
+  uint32_t high = 0;
+  std::memcpy(&low, q, sizeof(low));
+  std::memcpy(&high, q + CpuTile::kQuad, sizeof(high));
+  return (low & 0x0f0f0f0fU) | (high & 0x0f0f0f0fU) << 4;
+}
+
+// One row of one record: nibbles, scale and zero.
 void pack_row(const Int4Matrix& m, int32_t row, int32_t group, std::byte* data) {
   const Int4Shape& s = m.shape;
   const bool is_padding = row >= s.rows;
@@ -29,10 +54,13 @@ void pack_row(const Int4Matrix& m, int32_t row, int32_t group, std::byte* data) 
   const auto padding = static_cast<uint8_t>(std::min<int>(zero, 15));
   const uint8_t* q = is_padding ? nullptr : m.q.data() + int64_t{row} * s.cols;
   const int32_t first = group * s.group;
-  for (int32_t col = first; col < first + s.group; ++col) {
-    const uint8_t value = is_padding || col >= s.cols ? padding : q[col];
-    data[CpuTile::byte_of(s, row, col)] |=
-        static_cast<std::byte>((value & 0x0fu) << CpuTile::shift_of(s, col));
+  for (int32_t col = first; col < first + s.group; col += kTwoQuads) {
+    std::array<uint8_t, kTwoQuads> values;
+    values.fill(padding);
+    if (!is_padding && col < s.cols)
+      std::memcpy(values.data(), q + col, static_cast<size_t>(std::min(kTwoQuads, s.cols - col)));
+    const uint32_t word = two_quads(values.data());
+    std::memcpy(data + CpuTile::byte_of(s, row, col), &word, sizeof(word));
   }
   const uint16_t scale =
       is_padding ? uint16_t{0} : m.scales[static_cast<size_t>(int64_t{row} * s.n_groups() + group)];
@@ -42,10 +70,10 @@ void pack_row(const Int4Matrix& m, int32_t row, int32_t group, std::byte* data) 
 
 void pack_tile(const Int4Matrix& m, int64_t tile, std::byte* data) {
   const Int4Shape& s = m.shape;
-  const int64_t tile_bytes = CpuTile::record_bytes(s) * s.n_groups();
-  std::memset(data + tile * tile_bytes, 0, static_cast<size_t>(tile_bytes));
   const auto first_row = static_cast<int32_t>(tile * CpuTile::kRows);
   for (int32_t group = 0; group < s.n_groups(); ++group) {
+    if (s.has_zeros)  // the padding behind them
+      std::memset(data + CpuTile::zero_of(s, first_row, group), 0, CpuTile::kZeroBytes);
     for (int32_t i = 0; i < CpuTile::kRows; ++i) pack_row(m, first_row + i, group, data);
   }
 }
