@@ -27,8 +27,7 @@ size_t at(int64_t i) {
 // The factor of the hessian, its columns in the order of `order`.
 struct Factor {
   std::vector<float> l;  // [cols, cols], lower
-  double damping = 0;    // of the mean of the diagonal
-  double added = 0;      // to each element of the diagonal
+  Damping damping;
 };
 
 void permute_lower(std::span<const float> hessian, std::span<const int32_t> order, float added,
@@ -49,20 +48,14 @@ void permute_lower(std::span<const float> hessian, std::span<const int32_t> orde
 Result<Factor> factorise(std::span<const float> hessian, std::span<const int32_t> order,
                          std::span<const float> diagonal, kernels::ThreadPool& pool) {
   const auto n = static_cast<int64_t>(order.size());
-  const double sum = std::accumulate(diagonal.begin(), diagonal.end(), 0.0);
-  const double mean = sum > 0 ? sum / static_cast<double>(n) : 1;
   Factor factor;
   factor.l.resize(at(n * n));
-  for (double damping = kDamping; damping <= kLargestDamping * 1.001; damping *= 10) {
-    factor.damping = damping;
-    factor.added = damping * mean;
-    permute_lower(hessian, order, static_cast<float>(factor.added), factor.l, pool);
-    if (cholesky(factor.l.data(), n, pool)) return factor;
-  }
-  return Error{ErrorCode::kCorrupt,
-               fmt::format("GPTQ: want inputs of calibration whose products can be factorised, "
-                           "found that damping by {:.0f} % of their mean does not do",
-                           100 * kLargestDamping)};
+  ASSIGN_OR_RETURN(factor.damping, damp_until(diagonal, [&](const Damping& damping) {
+                     permute_lower(hessian, order, static_cast<float>(damping.added), factor.l,
+                                   pool);
+                     return cholesky(factor.l.data(), n, pool);
+                   }));
+  return factor;
 }
 
 // Rounds the columns of one block, from its last to its first, for some rows.
@@ -95,7 +88,7 @@ class BlockRounder {
       moved[p] = change;
       for (int64_t i = begin; i < p; ++i) owed[i - begin] += change * l[i];
       const double left = double{l[p]} * (double{target} - double{nearest} * scale);
-      square_error += left * left - factor_.added * change * change;
+      square_error += left * left - factor_.damping.added * change * change;
     }
     return square_error;
   }
@@ -150,6 +143,20 @@ std::vector<int32_t> ascending_order(std::span<const float> diagonal) {
   return order;
 }
 
+Result<Damping> damp_until(std::span<const float> diagonal,
+                           const std::function<bool(const Damping&)>& factorise) {
+  const double sum = std::accumulate(diagonal.begin(), diagonal.end(), 0.0);
+  const double mean = sum > 0 ? sum / static_cast<double>(diagonal.size()) : 1;
+  for (double part = kDamping; part <= kLargestDamping * 1.001; part *= 10) {
+    const Damping damping{part, part * mean};
+    if (factorise(damping)) return damping;
+  }
+  return Error{ErrorCode::kCorrupt,
+               fmt::format("GPTQ: want inputs of calibration whose products can be factorised, "
+                           "found that damping by {:.0f} % of their mean does not do",
+                           100 * kLargestDamping)};
+}
+
 std::vector<uint16_t> static_scales(std::span<const float> weights, const Int4Shape& shape,
                                     std::span<const int32_t> order,
                                     std::span<const float> factor_diagonal,
@@ -187,7 +194,7 @@ Result<GptqOutcome> gptq(std::span<const float> weights, std::span<const float> 
   for (int64_t p = 0; p < cols; ++p) diagonal[at(p)] = factor.l[at(p * cols + p)];
 
   GptqOutcome outcome;
-  outcome.damping = factor.damping;
+  outcome.damping = factor.damping.part;
   outcome.matrix.shape = shape;
   outcome.matrix.q.resize(at(rows * cols));
   outcome.matrix.scales = static_scales(weights, shape, order, diagonal, pool);

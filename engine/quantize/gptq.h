@@ -54,6 +54,15 @@ Result<GptqOutcome> gptq(std::span<const float> weights, std::span<const float> 
 // order of L.
 std::vector<int32_t> ascending_order(std::span<const float> diagonal);
 
+// How much is added to the diagonal, attempt by attempt; `factorise` gets it and says whether the
+// factor exists. kCorrupt when the last attempt failed.
+struct Damping {
+  double part = 0;   // of the mean of the diagonal
+  double added = 0;  // to each element
+};
+Result<Damping> damp_until(std::span<const float> diagonal,
+                           const std::function<bool(const Damping&)>& factorise);
+
 // Scales [rows, n_groups] as fp16 bits. An error of column k costs factor_diagonal[position of
 // k]^2, whatever the columns after it make up for.
 std::vector<uint16_t> static_scales(std::span<const float> weights, const kernels::Int4Shape& shape,

@@ -1,19 +1,15 @@
 #include "engine/quantize/hidden_stream.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/model/rope_tables.h"
 #include "engine/quantize/causal_attention.h"
 #include "kernels/common/check.h"
-#include "kernels/common/half.h"
 #include "kernels/cpu/elementwise_kernels.h"
 #include "kernels/cpu/isa.h"
 
 namespace incipit::engine {
 namespace {
-
-constexpr float kLargestHalf = 65504;
 
 const kernels::ElementwiseKernels& elementwise() {
   static const kernels::ElementwiseKernels& kernels =
@@ -21,24 +17,17 @@ const kernels::ElementwiseKernels& elementwise() {
   return kernels;
 }
 
-// [n, 2 ffn], gate and then up, becomes [n, ffn] in place.
-void activate(std::vector<float>& values, int64_t n, int32_t ffn, kernels::ThreadPool& pool) {
-  pool.parallel_for(n, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      float* const gate = values.data() + row * 2 * ffn;
-      elementwise().silu_mul(gate, gate + ffn, ffn, gate);
-    }
-  });
-  for (int64_t row = 1; row < n; ++row) {
-    std::copy_n(values.begin() + row * 2 * ffn, ffn, values.begin() + row * ffn);
-  }
+// Never shrinks: new memory is slow, as the system clears it.
+void grow(std::vector<float>& values, int64_t n) {
+  if (values.size() < static_cast<size_t>(n)) values.resize(static_cast<size_t>(n));
 }
 
 }  // namespace
 
 HiddenStream::HiddenStream(const ModelConfig& config, const TokenSequences& sequences,
-                           const Embed& embed, kernels::ThreadPool& pool)
+                           const Embed& embed, StreamScratch& scratch, kernels::ThreadPool& pool)
     : config_(config),
+      scratch_(scratch),
       pool_(pool),
       n_sequences_(sequences.n_sequences()),
       length_(sequences.length) {
@@ -47,9 +36,12 @@ HiddenStream::HiddenStream(const ModelConfig& config, const TokenSequences& sequ
   sin_ = std::move(tables.sin);
   const int64_t n_tokens = n_sequences_ * length_;
   hidden_.resize(static_cast<size_t>(n_tokens * config.hidden));
-  for (int64_t i = 0; i < n_tokens; ++i) {
-    embed(sequences.tokens[static_cast<size_t>(i)], hidden_.data() + i * config.hidden);
-  }
+  kept_.resize(static_cast<size_t>(n_tokens * std::max(config.attention_dim(), config.ffn)));
+  pool_.parallel_for(n_tokens, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      embed(sequences.tokens[static_cast<size_t>(i)], hidden_.data() + i * config.hidden);
+    }
+  });
 }
 
 const float* HiddenStream::hidden(int64_t sequence) const {
@@ -60,7 +52,7 @@ void HiddenStream::inputs(WeightRole role, const std::vector<float>& norm, int64
                           std::vector<float>& x) const {
   if (role == WeightRole::kOut || role == WeightRole::kDown) {
     const int64_t cols = role == WeightRole::kOut ? config_.attention_dim() : config_.ffn;
-    x.resize(static_cast<size_t>(length_ * cols));
+    grow(x, length_ * cols);
     const uint16_t* const kept = kept_.data() + first_value(sequence, cols);
     pool_.parallel_for(length_, 8, [&](int64_t begin, int64_t end) {
       elementwise().widen(kept + begin * cols, static_cast<int32_t>((end - begin) * cols),
@@ -70,7 +62,7 @@ void HiddenStream::inputs(WeightRole role, const std::vector<float>& norm, int64
   }
   const int32_t cols = config_.hidden;
   CHECK_EQ(norm.size(), static_cast<size_t>(cols));
-  x.resize(static_cast<size_t>(int64_t{length_} * cols));
+  grow(x, int64_t{length_} * cols);
   const float* const rows = hidden(sequence);
   pool_.parallel_for(length_, 8, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -80,13 +72,31 @@ void HiddenStream::inputs(WeightRole role, const std::vector<float>& norm, int64
   });
 }
 
-void HiddenStream::keep_inputs(const float* values, int64_t cols, int64_t sequence) {
-  kept_.resize(static_cast<size_t>(n_sequences_ * length_ * cols));
+void HiddenStream::keep_attended(const float* attended, int64_t sequence) {
+  const int32_t cols = config_.attention_dim();
   uint16_t* const kept = kept_.data() + first_value(sequence, cols);
   pool_.parallel_for(length_, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin * cols; i < end * cols; ++i) {
-      kept[i] = kernels::float_to_half(std::clamp(values[i], -kLargestHalf, kLargestHalf));
+    elementwise().narrow(attended + begin * cols, static_cast<int32_t>((end - begin) * cols),
+                         kept + begin * cols);
+  });
+}
+
+void HiddenStream::keep_activated(float* gate_up, int64_t sequence) {
+  const int32_t ffn = config_.ffn;
+  uint16_t* const kept = kept_.data() + first_value(sequence, ffn);
+  pool_.parallel_for(length_, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      float* const gate = gate_up + row * 2 * ffn;
+      elementwise().silu_mul(gate, gate + ffn, ffn, gate);
+      elementwise().narrow(gate, ffn, kept + row * ffn);
     }
+  });
+}
+
+void HiddenStream::add(const float* y, int64_t sequence) {
+  float* const to = hidden_.data() + first_value(sequence, config_.hidden);
+  pool_.parallel_for(int64_t{length_} * config_.hidden, 1 << 14, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) to[i] += y[i];
   });
 }
 
@@ -104,7 +114,7 @@ void HiddenStream::attend(const float* qkv, float* out) const {
 
 Result<void> HiddenStream::advance(WeightRole role, const std::vector<float>& norm,
                                    SectionSolver& solver, const StreamStep& step) {
-  std::vector<float> x, y, attended;
+  auto& [x, y, attended] = scratch_;
   for (int64_t sequence = 0; sequence < n_sequences_; ++sequence) {
     if (step) TRY(step());
     inputs(role, norm, sequence, x);
@@ -112,19 +122,17 @@ Result<void> HiddenStream::advance(WeightRole role, const std::vector<float>& no
     const int64_t rows = adds                       ? config_.hidden
                          : role == WeightRole::kQkv ? config_.qkv_rows()
                                                     : 2 * config_.ffn;
-    y.resize(static_cast<size_t>(length_ * rows));
+    grow(y, length_ * rows);
     TRY(solver.multiply(x.data(), length_, y.data()));
     if (adds) {
-      float* const to = hidden_.data() + first_value(sequence, config_.hidden);
-      for (size_t i = 0; i < y.size(); ++i) to[i] += y[i];
+      add(y.data(), sequence);
     } else if (role == WeightRole::kQkv) {
-      attended.resize(static_cast<size_t>(length_ * config_.attention_dim()));
+      grow(attended, int64_t{length_} * config_.attention_dim());
       attend(y.data(), attended.data());
-      keep_inputs(attended.data(), config_.attention_dim(), sequence);
+      keep_attended(attended.data(), sequence);
     } else {
       CHECK(role == WeightRole::kGateUp);
-      activate(y, length_, config_.ffn, pool_);
-      keep_inputs(y.data(), config_.ffn, sequence);
+      keep_activated(y.data(), sequence);
     }
   }
   return {};

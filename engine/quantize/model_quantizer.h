@@ -18,6 +18,7 @@
 #include "engine/quantize/hidden_stream.h"
 #include "engine/quantize/quantize_report.h"
 #include "engine/quantize/section_solver.h"
+#include "engine/quantize/timed_solver.h"
 #include "engine/weights/pack_checkpoint.h"
 #include "engine/weights/weight_source.h"
 
@@ -33,7 +34,13 @@ struct QuantizeInputs {
 };
 
 // What the walk needs at most, beside the mapped source and the packed file; about.
-int64_t quantize_memory_bytes(const ModelConfig& config, const QuantizeInputs& inputs);
+enum class SolverPlace { kCpu, kCuda };
+struct QuantizeMemory {
+  int64_t host_bytes = 0;
+  int64_t device_bytes = 0;
+};
+QuantizeMemory quantize_memory(const ModelConfig& config, const QuantizeInputs& inputs,
+                               SolverPlace place);
 
 class ModelQuantizer {
  public:
@@ -50,6 +57,7 @@ class ModelQuantizer {
   // Complete after the last section; its recipe is the caller's.
   const QuantizeReport& report() const { return report_; }
   const Conversion& conversion() const { return conversion_; }
+  const QuantizeTimes& times() const { return times_; }
 
  private:
   struct Streams;  // calibration, held out in full precision, held out quantised
@@ -57,9 +65,13 @@ class ModelQuantizer {
   bool calibrates() const { return inputs_.calibration.n_sequences() > 0; }
   bool measures() const { return inputs_.held_out.n_sequences() > 0; }
   Result<void> prepare();
+  Result<void> begin_section(const Int4Plan& plan);
   Result<void> quantise(size_t section_idx, std::span<std::byte> out);
   Result<kernels::Int4Matrix> round_by_gptq(const WeightSection& section, SectionLoss& loss);
-  Result<std::vector<float>> probe(WeightRole role);
+  // The section's outputs with the solver's weights, at the front of `outputs`, which grows.
+  Result<std::span<const float>> probe(WeightRole role, std::vector<float>& outputs);
+  Result<void> head_product(std::vector<float> rows, int32_t n_rows, const std::vector<float>& x,
+                            std::vector<float>& logits);
   Result<void> measure_head(const WeightSection& section, std::span<const std::byte> packed);
   void compare_layers();
   Result<void> tick();
@@ -67,7 +79,8 @@ class ModelQuantizer {
   ModelConfig config_;
   const WeightSource& source_;
   const QuantizeInputs& inputs_;
-  SectionSolver& solver_;
+  QuantizeTimes times_;
+  TimedSolver solver_;
   kernels::ThreadPool& pool_;
   const PackProgress& progress_;
   const CancelToken& cancel_;

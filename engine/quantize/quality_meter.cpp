@@ -4,13 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/common/check.h"
-#include "kernels/cpu/gemm.h"
-
 namespace incipit::engine {
 namespace {
-
-constexpr int64_t kTokens = 512;  // whose logits of one slice are held
 
 // Before the first logit; small enough that the first is larger, finite so that nothing is inf-inf.
 constexpr double kNoLogit = std::numeric_limits<float>::lowest();
@@ -38,49 +33,24 @@ void QualityMeter::Running::add(TokenId token, float full, float quantised) {
   sum_quantised += std::exp(quantised - largest_quantised);
 }
 
-QualityMeter::QualityMeter(std::span<const float> full, std::span<const float> quantised,
-                           std::span<const TokenId> next, int32_t hidden, kernels::ThreadPool& pool)
-    : full_(full),
-      quantised_(quantised),
-      next_(next),
-      hidden_(hidden),
-      pool_(pool),
-      running_(next.size()) {
-  CHECK_EQ(full.size(), next.size() * static_cast<size_t>(hidden));
-  CHECK_EQ(quantised.size(), full.size());
-}
+QualityMeter::QualityMeter(std::span<const TokenId> next, kernels::ThreadPool& pool)
+    : next_(next), pool_(pool), running_(next.size()) {}
 
-void QualityMeter::add_rows(int32_t first, int32_t n, const float* full_head,
-                            const float* quantised_head) {
-  const auto n_tokens = static_cast<int64_t>(next_.size());
-  for (int64_t begin = 0; begin < n_tokens; begin += kTokens) {
-    const int64_t count = std::min(kTokens, n_tokens - begin);
-    const auto product = [&](std::span<const float> x, const float* head, std::vector<float>& y) {
-      y.resize(static_cast<size_t>(kTokens * n));
-      kernels::gemm({.m = count,
-                     .n = n,
-                     .k = hidden_,
-                     .a = kernels::row_major(x.data() + begin * hidden_, hidden_),
-                     .b = kernels::transposed(head, hidden_),
-                     .c = y.data(),
-                     .c_stride = n},
-                    pool_);
-    };
-    product(full_, full_head, logits_full_);
-    product(quantised_, quantised_head, logits_quantised_);
-    pool_.parallel_for(count, 4, [&](int64_t from, int64_t to) {
-      for (int64_t i = from; i < to; ++i) {
-        Running& running = running_[static_cast<size_t>(begin + i)];
-        const float* const full = logits_full_.data() + i * n;
-        const float* const quantised = logits_quantised_.data() + i * n;
-        for (int32_t row = 0; row < n; ++row) running.add(first + row, full[row], quantised[row]);
-        const int32_t next = next_[static_cast<size_t>(begin + i)] - first;
-        if (next < 0 || next >= n) continue;
-        running.next_full = full[next];
-        running.next_quantised = quantised[next];
+void QualityMeter::add_logits(int32_t first, int32_t n, const float* full, const float* quantised) {
+  pool_.parallel_for(static_cast<int64_t>(next_.size()), 4, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      Running& running = running_[static_cast<size_t>(i)];
+      const float* const own_full = full + i * n;
+      const float* const own_quantised = quantised + i * n;
+      for (int32_t row = 0; row < n; ++row) {
+        running.add(first + row, own_full[row], own_quantised[row]);
       }
-    });
-  }
+      const int32_t next = next_[static_cast<size_t>(i)] - first;
+      if (next < 0 || next >= n) continue;
+      running.next_full = own_full[next];
+      running.next_quantised = own_quantised[next];
+    }
+  });
 }
 
 QuantizeQuality QualityMeter::result() const {

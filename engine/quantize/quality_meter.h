@@ -1,6 +1,6 @@
 // Compares two models by the distributions of their next tokens. The logits of a large vocabulary
-// are never held: the head comes in slices of rows, and sums over the vocabulary run along.
-// Loading thread.
+// are never held: they come in slices of the vocabulary, and sums over it run along. Loading
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +15,12 @@ namespace incipit::engine {
 
 class QualityMeter {
  public:
-  // Final hidden states after the last norm, [n, hidden] each, of the full-precision and of the
-  // quantised model; next[i] is the token that follows, -1: none. All borrowed.
-  QualityMeter(std::span<const float> full, std::span<const float> quantised,
-               std::span<const TokenId> next, int32_t hidden, kernels::ThreadPool& pool);
+  // next[i] is the token that follows token i, -1: none. Borrowed, as is the pool.
+  QualityMeter(std::span<const TokenId> next, kernels::ThreadPool& pool);
 
-  // Rows first .. first + n - 1 of both heads, [n, hidden] each. In ascending order, all of them.
-  void add_rows(int32_t first, int32_t n, const float* full_head, const float* quantised_head);
+  // Logits of the vocabulary's first .. first + n - 1 by the full-precision and by the quantised
+  // model, [next.size(), n] each. In ascending order, all of them.
+  void add_logits(int32_t first, int32_t n, const float* full, const float* quantised);
 
   QuantizeQuality result() const;
 
@@ -38,12 +37,9 @@ class QualityMeter {
     void add(TokenId token, float full, float quantised);
   };
 
-  std::span<const float> full_, quantised_;
   std::span<const TokenId> next_;
-  int32_t hidden_;
   kernels::ThreadPool& pool_;
   std::vector<Running> running_;
-  std::vector<float> logits_full_, logits_quantised_;  // of a few tokens and one slice
 };
 
 }  // namespace incipit::engine

@@ -45,4 +45,15 @@ struct QuantizeReport {
   bool operator==(const QuantizeReport&) const = default;
 };
 
+// How long the parts of a walk took, in seconds; what is missing of the whole is attention, norms,
+// activations and the file that is written.
+struct QuantizeTimes {
+  double reading_s = 0;   // the source's weights, as floats
+  double products_s = 0;  // of the forward passes, head included
+  double hessians_s = 0;  // sums of the inputs' products
+  double rounding_s = 0;  // weights to the solver, factors, scales, integers
+  double packing_s = 0;
+  double comparing_s = 0;  // next-token distributions
+};
+
 }  // namespace incipit::engine

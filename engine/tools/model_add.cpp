@@ -11,6 +11,7 @@
 #include "engine/base/log.h"
 #include "engine/config/prompt_format.h"
 #include "engine/quantize/model_quantizer.h"
+#include "engine/quantize/timed_solver.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tools/licence_notice.h"
 #include "engine/tools/model_directory.h"
@@ -38,6 +39,14 @@ struct Job {
   OpenedCheckpoint opened;
   uint64_t source_fingerprint = 0;
   QuantizeChoice quantize;
+  std::function<void(const std::string&)> say;
+};
+
+// How long a walk took, and where; empty where there was none.
+struct Walked {
+  std::string device;
+  double seconds = 0;
+  QuantizeTimes times;
 };
 
 // A tokenizer of another model, or special tokens that are not there, are told before any work.
@@ -82,7 +91,8 @@ Result<Job> open_job(const AddModelOptions& options) {
   const uint64_t fingerprint = checksum(std::string_view(fmt::format(
       "{:016x} {:016x}", opened.identity.source_fingerprint, fingerprint_of(small_files))));
   return Job{std::move(source), name,        std::move(small_files),
-             std::move(opened), fingerprint, std::move(quantize)};
+             std::move(opened), fingerprint, std::move(quantize),
+             options.say};
 }
 
 int64_t source_bytes(const Job& job) {
@@ -144,18 +154,27 @@ Result<void> write_small_file(const fs::path& path, std::string_view bytes) {
   return writer.publish();
 }
 
-std::string describe(const QuantizeReport& report) {
-  std::string text = "quantised: " + report.recipe;
+std::string describe(const QuantizeReport& report, const std::string& device) {
+  std::string text = "quantised: " + report.recipe + ", on " + device;
   const QuantizeQuality& quality = report.quality;
   if (quality.n_tokens == 0) return text;
   return text + fmt::format("; mean KL divergence {:.4f}, top-1 agreement {:.1f} % on {} tokens",
                             quality.kl_divergence, 100 * quality.top1_agreement, quality.n_tokens);
 }
 
+// Says which device quantises, and why none better does.
+void announce(const Job& job, const std::string& device) {
+  if (!job.say) return;
+  const std::string& why = job.quantize.device.why_not_cuda;
+  if (!why.empty()) job.say("quantising without CUDA: " + why);
+  const bool gptq = job.quantize.inputs.calibration.n_sequences() > 0;
+  job.say(fmt::format("{} on {}", gptq ? "GPTQ" : "measuring", device));
+}
+
 // Packs the weights; what that lost goes into the manifest.
 Result<void> pack(const fs::path& weights, const Job& job, const WeightSource& source,
-                  const PackProgress& progress, const CancelToken& cancel,
-                  ModelManifest& manifest) {
+                  const PackProgress& progress, const CancelToken& cancel, ModelManifest& manifest,
+                  Walked& walked) {
   if (!job.quantize.walks) {
     ASSIGN_OR_RETURN(
         const Conversion conversion,
@@ -165,26 +184,32 @@ Result<void> pack(const fs::path& weights, const Job& job, const WeightSource& s
     return {};
   }
   kernels::ThreadPool pool(0);
-  const auto solver = make_cpu_solver(pool);
+  ASSIGN_OR_RETURN(const auto solver, make_solver(job.quantize.device, pool));
+  walked.device = solver->device();
+  announce(job, walked.device);
   ModelQuantizer quantizer(job.opened.config, source, job.quantize.inputs, *solver, pool, progress,
                            cancel);
-  TRY(pack_sections(weights, job.source.path, job.opened, source, std::ref(quantizer)));
+  {
+    const AddSeconds clock(walked.seconds);
+    TRY(pack_sections(weights, job.source.path, job.opened, source, std::ref(quantizer)));
+  }
+  walked.times = quantizer.times();
   manifest.quantization = quantizer.report();
   manifest.quantization.recipe = job.quantize.recipe;
-  manifest.conversion = describe(manifest.quantization);
+  manifest.conversion = describe(manifest.quantization, walked.device);
   return {};
 }
 
 // Everything of the model in the hidden directory; the manifest last.
 Result<ModelManifest> write_model(const fs::path& directory, const Job& job,
                                   const WeightSource& source, const AddProgress& progress,
-                                  const CancelToken& cancel) {
+                                  const CancelToken& cancel, Walked& walked) {
   const fs::path weights = directory / kAddedWeightsName;
   const auto packing = [&](int64_t done, int64_t total, const std::string& section) {
     if (progress) progress(done, total, section);
   };
   ModelManifest manifest;
-  TRY(pack(weights, job, source, packing, cancel, manifest));
+  TRY(pack(weights, job, source, packing, cancel, manifest, walked));
   for (const SmallFile& file : job.small_files) {
     TRY(write_small_file(directory / file.name, file.bytes));
   }
@@ -205,7 +230,7 @@ int32_t rounded_group(const QuantizeChoice& choice) {
 }
 
 AddedModel outcome_of(AddedModel::Outcome outcome, const Job& job, const fs::path& place,
-                      const ModelManifest& manifest) {
+                      const ModelManifest& manifest, const Walked& walked) {
   return {outcome,
           job.name,
           place,
@@ -214,7 +239,10 @@ AddedModel outcome_of(AddedModel::Outcome outcome, const Job& job, const fs::pat
           licence_notice(job.opened.config),
           manifest.packed_bytes,
           job.quantize.note,
-          manifest.quantization};
+          manifest.quantization,
+          walked.device,
+          walked.seconds,
+          walked.times};
 }
 
 }  // namespace
@@ -226,7 +254,7 @@ Result<AddedModel> add_model(const AddModelOptions& options, const AddProgress& 
   const fs::path place = directory.model(job.name);
   ASSIGN_OR_RETURN(const auto previous, find_previous(directory, job));
   if (previous && is_up_to_date(place, *previous, job)) {
-    return outcome_of(AddedModel::Outcome::kAlreadyThere, job, place, *previous);
+    return outcome_of(AddedModel::Outcome::kAlreadyThere, job, place, *previous, {});
   }
   ASSIGN_OR_RETURN(const WeightSource source,
                    WeightSource::plan(job.opened.checkpoint, job.opened.config, job.opened.quant,
@@ -236,12 +264,13 @@ Result<AddedModel> add_model(const AddModelOptions& options, const AddProgress& 
   for (const SmallFile& file : job.small_files) wanted += static_cast<int64_t>(file.bytes.size());
   TRY(check_disk(directory, wanted));
   ASSIGN_OR_RETURN(const fs::path hidden, directory.hidden());
+  Walked walked;
   ASSIGN_OR_RETURN(const ModelManifest manifest,
-                   write_model(hidden, job, source, progress, cancel));
+                   write_model(hidden, job, source, progress, cancel, walked));
   TRY(directory.publish(job.name));
   log::info("model: added {} from {}", job.name, manifest.source);
   return outcome_of(previous ? AddedModel::Outcome::kReplaced : AddedModel::Outcome::kAdded, job,
-                    place, manifest);
+                    place, manifest, walked);
 }
 
 }  // namespace incipit::engine

@@ -19,6 +19,9 @@ struct AddModelOptions {
   std::filesystem::path source;  // a directory in Hugging Face layout, a file in one, a GGUF file
   std::string name;              // empty: after the directory or the GGUF file
   QuantizeOptions quantize = {};
+  // Gets what the user should know while the work goes on, a line each: which device quantises, and
+  // why none better does.
+  std::function<void(const std::string& line)> say = {};
 };
 
 struct AddedModel {
@@ -36,6 +39,9 @@ struct AddedModel {
   int64_t packed_bytes = 0;
   std::string note;             // what the user should know of the choice; may be empty
   QuantizeReport quantization;  // recipe empty: there was nothing to choose
+  std::string quantized_on;  // "CUDA (NVIDIA H200)"; empty: no walk through the model, or earlier
+  double quantizing_s = 0;   // of that walk, packing and writing included
+  QuantizeTimes quantize_times;
 };
 
 // Packed bytes made, of how many, and what is being made; of a quantisation those of its linears,

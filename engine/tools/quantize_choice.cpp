@@ -74,12 +74,13 @@ QuantizeChoice rounding(std::string note) {
 }
 
 // Why kAuto had better not; empty where it had.
-std::string why_not(const Linears& linears, int64_t wanted_bytes) {
-  if (linears.n_weights > kMostWeightsOnCpu) {
+std::string why_not(const Linears& linears, const QuantizeDevice& device, int64_t wanted_bytes) {
+  if (!device.is_cuda() && linears.n_weights > kMostWeightsOnCpu) {
     return fmt::format(
-        "rounded to nearest: GPTQ of {:.1f} billion weights takes a CPU hours (--quantize gptq "
-        "does it all the same)",
-        static_cast<double>(linears.n_weights) / 1e9);
+        "rounded to nearest: GPTQ of {:.1f} billion weights takes minutes on a CUDA device and "
+        "hours on a CPU ({}--quantize gptq does it all the same)",
+        static_cast<double>(linears.n_weights) / 1e9,
+        device.why_not_cuda.empty() ? "" : device.why_not_cuda + "; ");
   }
   if (wanted_bytes > available_memory_bytes()) {
     return fmt::format("rounded to nearest: GPTQ wants {} of memory, {} are free",
@@ -113,11 +114,19 @@ Result<QuantizeChoice> choose(const QuantizeOptions& options, const OpenedCheckp
   QuantizeChoice choice = rounding("");
   choice.walks = true;
   choice.inputs.held_out = std::move(sets->held_out);
+  if (!rounds) choice.inputs.calibration = std::move(sets->calibration);
+  ASSIGN_OR_RETURN(
+      choice.device,
+      choose_quantize_device(
+          options.device,
+          quantize_memory(opened.config, choice.inputs, SolverPlace::kCuda).device_bytes));
   if (rounds) return choice;
-  choice.inputs.calibration = std::move(sets->calibration);
-  const int64_t wanted = quantize_memory_bytes(opened.config, choice.inputs);
+  const int64_t wanted =
+      quantize_memory(opened.config, choice.inputs,
+                      choice.device.is_cuda() ? SolverPlace::kCuda : SolverPlace::kCpu)
+          .host_bytes;
   if (is_auto) {
-    std::string reason = why_not(linears, wanted);
+    std::string reason = why_not(linears, choice.device, wanted);
     if (!reason.empty()) return rounding(std::move(reason));
   } else if (wanted > available_memory_bytes()) {
     return Error{ErrorCode::kOutOfMemory,

@@ -12,6 +12,7 @@
 #include "engine/quantize/calibration_text.h"
 #include "engine/quantize/model_quantizer.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tools/quantize_device.h"
 #include "engine/weights/pack_checkpoint.h"
 
 namespace incipit::engine {
@@ -27,22 +28,26 @@ struct QuantizeOptions {
   std::vector<std::filesystem::path> calibration;  // empty: the text that comes with the program
   bool measure = false;                            // what rounding to nearest costs, too
   CalibrationSizes sizes;
+  std::string device = "auto";  // of the arithmetic, see parse_device()
 };
 
 struct QuantizeChoice {
   bool walks = false;  // through a ModelQuantizer; otherwise sections are packed as they come
   QuantizeInputs inputs;
-  std::string recipe;  // QuantizeReport's; empty: nothing to choose
-  std::string note;    // why kAuto did not take GPTQ; may be empty
+  QuantizeDevice device;  // of the walk
+  std::string recipe;     // QuantizeReport's; empty: nothing to choose
+  std::string note;       // why kAuto did not take GPTQ; may be empty
   // The user has no wish of their own: whatever was made of the same source before does.
   bool takes_any = false;
 };
 
-// Linears with more weights than this take a CPU hours; kAuto leaves them to a GPU or to the user.
+// Linears with more weights than this take a CPU hours; kAuto leaves them to a CUDA device or to
+// the user.
 inline constexpr int64_t kMostWeightsOnCpu = 1500000000;
 
 // kInvalidArgument where the source is quantised already and GPTQ or rounding was asked for, where
-// the text is too short, where the memory would not do.
+// the text is too short; where the memory would not do, kOutOfMemory; where the device that was
+// asked for cannot be used, its error.
 Result<QuantizeChoice> choose_quantizing(const QuantizeOptions& options,
                                          const OpenedCheckpoint& opened,
                                          const Tokenizer& tokenizer);

@@ -113,6 +113,13 @@ const Tensor* Checkpoint::find(std::string_view name) const {
   return it == file_of_.end() ? nullptr : files_[it->second].find(name);
 }
 
+void Checkpoint::release(std::string_view name) const {
+  for (const TensorFile& file : files_) {
+    const Tensor* tensor = file.find(name);
+    if (tensor != nullptr) file.release(*tensor);
+  }
+}
+
 std::string Checkpoint::where(std::string_view name) const {
   if (file_of_.empty()) return files_.empty() ? dir_.string() : files_[0].where();
   const auto it = file_of_.find(std::string(name));

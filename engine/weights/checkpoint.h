@@ -32,6 +32,9 @@ class Checkpoint {
   // "dir/model.safetensors" of a tensor that exists; the directory of one that does not.
   std::string where(std::string_view name) const;
 
+  // TensorFile::release() of a tensor that exists; of another nothing.
+  void release(std::string_view name) const;
+
   const std::vector<TensorFile>& files() const { return files_; }
   // Of a GGUF file: rows of q and k lie as gguf_row() says, in heads of this size; 0: as they are.
   int32_t paired_head_dim() const { return paired_head_dim_; }

@@ -1,5 +1,8 @@
 #include "engine/weights/tensor_file.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <fmt/core.h>
 #include <fmt/format.h>
 
@@ -286,6 +289,16 @@ Result<TensorFile> TensorFile::from_tensors(const std::string& where,
 const Tensor* TensorFile::find(std::string_view name) const {
   const auto it = index_.find(std::string(name));
   return it == index_.end() ? nullptr : &tensors_[it->second];
+}
+
+void TensorFile::release(const Tensor& tensor) const {
+  if (mapping_ == nullptr || tensor.data.empty()) return;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(tensor.data.data());
+  const uintptr_t end = begin + tensor.data.size();
+  // Pages that are shared with a neighbour stay.
+  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+  if (first < last) (void)::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 
 }  // namespace incipit::engine

@@ -78,6 +78,9 @@ class TensorFile {
   const Tensor* find(std::string_view name) const;                 // nullptr: not in this file
   std::span<const std::byte> header() const { return header_; }    // length and JSON
   int64_t size_bytes() const { return size_bytes_; }
+  // Takes the pages of a mapped tensor of this file out of this process's memory; reading it again
+  // brings them back. Nothing where bytes are borrowed.
+  void release(const Tensor& tensor) const;
 
  private:
   TensorFile() = default;

@@ -83,6 +83,15 @@ SIMD_INLINE F32x16 saturate_to_half(F32x16 a) {
   return max(min(a, splat(kLargestHalf)), splat(-kLargestHalf));
 }
 
+void narrow(const float* in, int32_t n, uint16_t* out) {
+  int i = 0;
+  for (; i + 16 <= n; i += 16) store_half(out + i, saturate_to_half(load(in + i)));
+  if (i == n) return;
+  uint16_t lane[16];
+  store_half(lane, saturate_to_half(load_first(in + i, n - i)));
+  for (int j = 0; i + j < n; ++j) out[i + j] = lane[j];
+}
+
 void rope_append(const RopeAppendRow& row) {
   const int head_dim = row.head_dim;
   for (int h = 0; h < row.n_heads; ++h) {
@@ -151,7 +160,7 @@ void top_candidates(const float* logits, int32_t vocab, int32_t n_candidates, Ca
 }  // namespace
 
 extern const ElementwiseKernels kElementwiseKernels;
-const ElementwiseKernels kElementwiseKernels = {widen, rms_norm, rope_append, silu_mul,
-                                                top_candidates};
+const ElementwiseKernels kElementwiseKernels = {widen,       narrow,   rms_norm,
+                                                rope_append, silu_mul, top_candidates};
 
 }  // namespace incipit::kernels::KERNELS_ISA

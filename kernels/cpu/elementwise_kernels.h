@@ -27,6 +27,8 @@ struct RopeAppendRow {
 struct ElementwiseKernels {
   // out[i] = fp16 bits as float
   void (*widen)(const uint16_t* in, int32_t n, float* out);
+  // out[i] = in[i] as fp16 bits, to nearest even; beyond fp16 +-65504, NaN 65504
+  void (*narrow)(const float* in, int32_t n, uint16_t* out);
   // out[i] = weight[i] * (x[i] / sqrt(mean(x^2) + eps)), the mean in float over 64 running sums
   // that are added as a tree
   void (*rms_norm)(const float* x, const float* weight, float eps, int32_t n, float* out);

@@ -1,10 +1,6 @@
 #include "kernels/cuda/cublas_library.h"
 
-#include <dlfcn.h>
-
-#include <cstdlib>
-#include <iterator>
-#include <utility>
+#include "kernels/cuda/toolkit_library.h"
 
 namespace incipit::kernels::cuda {
 
@@ -12,63 +8,24 @@ namespace {
 
 constexpr int kVersions[] = {CUBLAS_VER_MAJOR, 13, 12};
 
-std::string file_name(int version) {
-  return "libcublas.so." + std::to_string(version);
-}
-
-// False, and what is missing, when there is no such function.
-template <class Function>
-bool find(void* library, const char* name, Function*& function, std::string& failure) {
-  function = reinterpret_cast<Function*>(::dlsym(library, name));
-  if (function == nullptr) failure = std::string("has no ") + name;
-  return function != nullptr;
-}
-
 }  // namespace
 
 std::vector<std::string> cublas_candidates() {
-  std::vector<std::string> roots;
-  for (const char* variable : {"CUDA_PATH", "CUDA_HOME"})
-    if (const char* root = std::getenv(variable); root != nullptr && *root != '\0')
-      roots.emplace_back(root);
-  roots.insert(roots.end(), {"/usr/local/cuda", "/opt/cuda"});
-  std::vector<std::string> candidates;
-  for (size_t i = 0; i < std::size(kVersions); ++i) {
-    if (i > 0 && kVersions[i] == CUBLAS_VER_MAJOR) continue;
-    const std::string name = file_name(kVersions[i]);
-    candidates.push_back(name);
-    for (const std::string& root : roots)
-      for (const char* folder : {"/lib64/", "/lib/"}) candidates.push_back(root + folder + name);
-  }
-  return candidates;
+  return toolkit_candidates("libcublas.so.", kVersions);
 }
 
 CublasSearch load_cublas(std::span<const std::string> candidates) {
-  CublasSearch search;
-  for (const std::string& name : candidates) {
-    std::string failure;
-    CublasLibrary found;
-    found.name = name;
-    void* const library = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
-      const char* const why = ::dlerror();
-      failure = why == nullptr ? name + ": cannot be opened" : why;
-    } else if (find(library, "cublasCreate_v2", found.create, failure) &&
-               find(library, "cublasDestroy_v2", found.destroy, failure) &&
-               find(library, "cublasSetStream_v2", found.set_stream, failure) &&
-               find(library, "cublasSetWorkspace_v2", found.set_workspace, failure) &&
-               find(library, "cublasGetStatusString", found.status_string, failure) &&
-               find(library, "cublasGemmEx", found.gemm_ex, failure)) {
-      search.library = std::move(found);
-      search.failure.clear();
-      return search;
-    } else {
-      failure = name + ": " + failure;
-      (void)::dlclose(library);
-    }
-    if (search.failure.empty()) search.failure = std::move(failure);
-  }
-  return search;
+  return open_first<CublasSearch>(
+      candidates, [](void* library, CublasLibrary& found, std::string& failure) {
+        return find_function(library, "cublasCreate_v2", found.create, failure) &&
+               find_function(library, "cublasDestroy_v2", found.destroy, failure) &&
+               find_function(library, "cublasSetStream_v2", found.set_stream, failure) &&
+               find_function(library, "cublasSetWorkspace_v2", found.set_workspace, failure) &&
+               find_function(library, "cublasGetStatusString", found.status_string, failure) &&
+               find_function(library, "cublasGemmEx", found.gemm_ex, failure) &&
+               find_function(library, "cublasSgemm_v2", found.sgemm, failure) &&
+               find_function(library, "cublasSsyrk_v2", found.ssyrk, failure);
+      });
 }
 
 const CublasSearch& find_cublas() {
@@ -83,8 +40,8 @@ const CublasLibrary* cublas_library() {
 
 std::string how_to_install_cublas() {
   return "install cuBLAS (NVIDIA's package libcublas-" + std::to_string(CUBLAS_VER_MAJOR) +
-         "-0, or the whole CUDA Toolkit), or add the folder of " + file_name(CUBLAS_VER_MAJOR) +
-         " to LD_LIBRARY_PATH";
+         "-0, or the whole CUDA Toolkit), or add the folder of libcublas.so." +
+         std::to_string(CUBLAS_VER_MAJOR) + " to LD_LIBRARY_PATH";
 }
 
 }  // namespace incipit::kernels::cuda

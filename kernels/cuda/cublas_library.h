@@ -1,6 +1,6 @@
-// The few functions of cuBLAS that LargeMatmul calls where it cannot do without, found when they
-// are first wanted and not by the linker: a program built with CUDA starts, and runs, where there
-// is a driver and no CUDA Toolkit. Host code, any thread.
+// The few functions of cuBLAS that LargeMatmul (where it cannot do without) and DenseAlgebra call,
+// found when they are first wanted and not by the linker: a program built with CUDA starts, and
+// runs, where there is a driver and no CUDA Toolkit. Host code, any thread.
 #pragma once
 
 #include <cublas_v2.h>
@@ -13,7 +13,7 @@
 
 namespace incipit::kernels::cuda {
 
-// Typed by the header's declarations. cuBLAS 12 and 13 have the same six.
+// Typed by the header's declarations. cuBLAS 12 and 13 have the same ones.
 struct CublasLibrary {
   // Spelled out, as the header has another of that name for the types of CUDA 10.
   using GemmEx = cublasStatus_t(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int, int,
@@ -29,6 +29,8 @@ struct CublasLibrary {
   decltype(&cublasSetWorkspace_v2) set_workspace = nullptr;
   decltype(&cublasGetStatusString) status_string = nullptr;
   GemmEx* gemm_ex = nullptr;
+  decltype(&cublasSgemm_v2) sgemm = nullptr;
+  decltype(&cublasSsyrk_v2) ssyrk = nullptr;
 };
 
 struct CublasSearch {

@@ -237,10 +237,12 @@ void define_model_action(CLI::App& action, ModelArguments& out, ModelArguments::
     action.add_option("--name", out.name, "Name to use it by (default: that of the directory)")
         ->type_name("NAME");
     action
-        .add_option("--quantize", out.quantize,
-                    "How a source in full precision becomes INT4: gptq watches the model read text "
-                    "and takes minutes to hours, rtn rounds and takes seconds (default: auto, gptq "
-                    "where this machine can). One that is quantised keeps its integers")
+        .add_option(
+            "--quantize", out.quantize,
+            "How a source in full precision becomes INT4: gptq watches the model read text "
+            "and takes minutes (a large model on a CPU: hours), rtn rounds and takes seconds "
+            "(default: auto, gptq where this machine can in minutes). One that is quantised keeps "
+            "its integers")
         ->check(CLI::IsMember({"auto", "gptq", "rtn"}))
         ->type_name("HOW");
     action
@@ -250,6 +252,12 @@ void define_model_action(CLI::App& action, ModelArguments& out, ModelArguments::
         ->type_name("FILES");
     action.add_flag("--measure", out.measure,
                     "Compare with the model in full precision after rtn, too");
+    action
+        .add_option("--device", out.device,
+                    "Where gptq and the comparison compute: auto, cpu, cuda or cuda:N (default: "
+                    "auto, a CUDA GPU where it can be used and has the memory)")
+        ->type_name("DEVICE")
+        ->check(option_check([](const std::string& text) { return engine::parse_device(text); }));
   } else if (which == Action::kShow) {
     action.add_option("NAME", out.name, "The model, or its directory (default: the default model)")
         ->type_name("");

@@ -76,6 +76,7 @@ struct ModelArguments {
   std::string quantize = "auto";  // kAdd: auto, gptq or rtn
   std::vector<std::string> calibration;  // kAdd: files; empty: the text that comes with the program
   bool measure = false;                  // kAdd: what rounding to nearest costs, too
+  std::string device = "auto";           // kAdd: where quantising computes
   Format format = Format::kText;
 };
 

@@ -29,6 +29,8 @@ engine::AddModelOptions add_options(const ModelArguments& arguments) {
                                                           : engine::QuantizeMethod::kAuto;
   options.quantize.calibration.assign(arguments.calibration.begin(), arguments.calibration.end());
   options.quantize.measure = arguments.measure;
+  options.quantize.device = arguments.device;
+  options.say = [](const std::string& line) { note(line); };
   return options;
 }
 

@@ -166,6 +166,27 @@ Json report_json(const ModelReport& report) {
   return json;
 }
 
+// How long quantising took and where the time went.
+std::string times_text(const AddedModel& added) {
+  if (added.quantized_on.empty()) return "";
+  const engine::QuantizeTimes& t = added.quantize_times;
+  return fmt::format(
+      "quantised in {:.0f} s on {}: reading {:.1f}, products {:.1f}, Hessians {:.1f}, rounding "
+      "{:.1f}, packing {:.1f}, comparing {:.1f}, the rest {:.1f}",
+      added.quantizing_s, added.quantized_on, t.reading_s, t.products_s, t.hessians_s, t.rounding_s,
+      t.packing_s, t.comparing_s,
+      added.quantizing_s - t.reading_s - t.products_s - t.hessians_s - t.rounding_s - t.packing_s -
+          t.comparing_s);
+}
+
+Json times_json(const AddedModel& added) {
+  const engine::QuantizeTimes& t = added.quantize_times;
+  return {{"device", added.quantized_on}, {"seconds", added.quantizing_s},
+          {"reading", t.reading_s},       {"products", t.products_s},
+          {"hessians", t.hessians_s},     {"rounding", t.rounding_s},
+          {"packing", t.packing_s},       {"comparing", t.comparing_s}};
+}
+
 }  // namespace
 
 std::string added_text(const AddedModel& added) {
@@ -173,7 +194,7 @@ std::string added_text(const AddedModel& added) {
                                  outcome_text(added.outcome), added.directory.string(),
                                  added.format, added.conversion, size_text(added.packed_bytes));
   for (const std::string& line :
-       {loss_text(added.quantization.quality), added.note, added.notice}) {
+       {loss_text(added.quantization.quality), times_text(added), added.note, added.notice}) {
     if (!line.empty()) text += "  " + line + "\n";
   }
   return text;
@@ -189,6 +210,7 @@ std::string added_json(const AddedModel& added) {
   if (!added.quantization.recipe.empty()) {
     json["quantization"] = quantization_json(added.quantization);
   }
+  if (!added.quantized_on.empty()) json["quantizing"] = times_json(added);
   if (!added.note.empty()) json["note"] = added.note;
   if (!added.notice.empty()) json["notice"] = added.notice;
   return print_json(json);

@@ -1,11 +1,12 @@
 // Our half of the comparison with Hugging Face's LlamaForCausalLM (run.sh runs both halves):
 //
-//   oracle_model --shape NAME --out DIR [--device cuda|cpu] [--tokens N] [--seed N] [--layers N]
-//                [--export-only]
+//   oracle_model --shape NAME | --model DIR --out DIR [--device cuda|cpu] [--tokens N] [--seed N]
+//                [--layers N] [--export-only]
 //
-// Makes random weights of a known shape, writes them as plain files, runs a random token sequence
-// teacher-forced through the engine's model in several ways and writes every position's logits.
-// DIR/manifest.json lists it all; compare.py reads it. --layers shortens the model.
+// Makes random weights of a known shape, or takes those of a model directory (one that `incipit
+// model add` made, too), writes them as plain files, runs a random token sequence teacher-forced
+// through the engine's model in several ways and writes every position's logits. DIR/manifest.json
+// lists it all; compare.py reads it. --layers shortens a random model.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -38,6 +39,7 @@ constexpr int32_t kLogitRows = 64;  // of one step
 
 struct Arguments {
   std::string shape = "llama-3-8b";
+  std::string model;  // a directory; empty: random weights
   std::string out;
   std::string device = "cuda";
   int32_t n_tokens = 2000;
@@ -58,6 +60,8 @@ Result<Arguments> parse(int argc, char** argv) {
     const std::string value = argv[++i];
     if (name == "--shape") {
       a.shape = value;
+    } else if (name == "--model") {
+      a.model = value;
     } else if (name == "--out") {
       a.out = value;
     } else if (name == "--device") {
@@ -112,15 +116,22 @@ Result<void> write_manifest(const json& manifest, const std::filesystem::path& d
   return Error{ErrorCode::kIo, (directory / "manifest.json").string() + ": cannot be written"};
 }
 
+Result<PackedWeights> take_weights(const Arguments& arguments) {
+  if (!arguments.model.empty()) return engine::load_weights(arguments.model, {});
+  ASSIGN_OR_RETURN(engine::ModelConfig config, engine::synthetic_model_config(arguments.shape));
+  if (arguments.n_layers > 0) config.n_layers = arguments.n_layers;
+  return make_weights(config, arguments.seed);
+}
+
 Result<void> run(const Arguments& arguments) {
   const Clock clock;
   const std::filesystem::path directory = arguments.out;
   std::filesystem::create_directories(directory);
-  ASSIGN_OR_RETURN(engine::ModelConfig config, engine::synthetic_model_config(arguments.shape));
-  if (arguments.n_layers > 0) config.n_layers = arguments.n_layers;
-  ASSIGN_OR_RETURN(PackedWeights weights, make_weights(config, arguments.seed));
-  clock.say(fmt::format("made {} with {} layers", arguments.shape, config.n_layers));
-  json manifest = {{"shape", arguments.shape}, {"seed", arguments.seed}};
+  ASSIGN_OR_RETURN(const PackedWeights weights, take_weights(arguments));
+  const engine::ModelConfig& config = weights.config;
+  const std::string what = arguments.model.empty() ? arguments.shape : arguments.model;
+  clock.say(fmt::format("have {} with {} layers", what, config.n_layers));
+  json manifest = {{"shape", what}, {"seed", arguments.seed}};
   manifest["config"] = config_json(config);
   ASSIGN_OR_RETURN(manifest["matrices"], write_plain_weights(weights, directory));
   clock.say("wrote the weights");

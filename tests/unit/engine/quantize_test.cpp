@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/quantize/calibration_text.h"
+#include "engine/quantize/model_quantizer.h"
 #include "engine/quantize/quality_meter.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "engine/tools/model_report.h"
@@ -65,7 +66,7 @@ Divergence divergence(const std::vector<double>& full, const std::vector<double>
 
 TEST(QualityMeter, FindsWhatWholeLogitsSay) {
   constexpr int32_t kHidden = 24, kVocab = 70;
-  constexpr int64_t kTokens = 600;  // more than are held at a time
+  constexpr int64_t kTokens = 600;
   std::mt19937 random(1);
   std::normal_distribution<float> normal;
   const auto draw = [&](int64_t n) {
@@ -80,13 +81,6 @@ TEST(QualityMeter, FindsWhatWholeLogitsSay) {
   std::vector<TokenId> next;
   for (int64_t i = 0; i < kTokens; ++i) next.push_back(static_cast<TokenId>(i % 71 - 1));
 
-  kernels::ThreadPool pool(2);
-  QualityMeter meter(full, quantised, next, kHidden, pool);
-  for (int32_t first = 0; first < kVocab; first += 32) {
-    const int32_t n = std::min(32, kVocab - first);
-    meter.add_rows(first, n, full_head.data() + first * kHidden,
-                   quantised_head.data() + first * kHidden);
-  }
   const auto logits = [&](const std::vector<float>& x, const std::vector<float>& head) {
     std::vector<double> out;
     for (int64_t i = 0; i < kTokens; ++i) {
@@ -101,8 +95,23 @@ TEST(QualityMeter, FindsWhatWholeLogitsSay) {
     }
     return out;
   };
-  const Divergence want =
-      divergence(logits(full, full_head), logits(quantised, quantised_head), next, kVocab);
+  const auto full_logits = logits(full, full_head);
+  const auto quantised_logits = logits(quantised, quantised_head);
+  kernels::ThreadPool pool(2);
+  QualityMeter meter(next, pool);
+  for (int32_t first = 0; first < kVocab; first += 32) {
+    const int32_t n = std::min(32, kVocab - first);
+    const auto slice = [&](const std::vector<double>& all) {
+      std::vector<float> out;
+      for (int64_t i = 0; i < kTokens; ++i) {
+        const auto begin = all.begin() + i * kVocab + first;
+        out.insert(out.end(), begin, begin + n);
+      }
+      return out;
+    };
+    meter.add_logits(first, n, slice(full_logits).data(), slice(quantised_logits).data());
+  }
+  const Divergence want = divergence(full_logits, quantised_logits, next, kVocab);
   const QuantizeQuality got = meter.result();
   EXPECT_EQ(got.n_tokens, kTokens);
   EXPECT_NEAR(got.kl_divergence, want.kl, 1e-4 * want.kl);
@@ -151,7 +160,8 @@ TEST(CalibrationText, ThatComesWithTheProgramIsOurOwnAndSmall) {
   bool has_this_library = false;
   for (const std::string& document : text->documents) {
     bytes += document.size();
-    has_this_library |= document.find("Goto and van de Geijn") != std::string::npos;
+    has_this_library |=
+        document.find("Accurate Post-Training Quantization for Generative") != std::string::npos;
   }
   EXPECT_LE(bytes, 2000000U);
   EXPECT_GT(text->documents.size(), 200U);
@@ -300,6 +310,52 @@ TEST_F(QuantizedModel, IsRefusedWhereIntegersAreThereAlready) {
   ASSERT_TRUE(kept.ok()) << kept.error().message;
   EXPECT_EQ(kept->conversion, "exact");
   EXPECT_EQ(kept->quantization.recipe, "");
+}
+
+TEST_F(QuantizedModel, SaysWhereItIsQuantisedAndHowLongThatTook) {
+  AddModelOptions options = with(QuantizeMethod::kGptq);
+  options.quantize.device = "cpu";
+  std::vector<std::string> said;
+  options.say = [&](const std::string& line) { said.push_back(line); };
+  const auto added = add_model(options);
+  ASSERT_TRUE(added.ok()) << added.error().message;
+  EXPECT_THAT(said, ::testing::ElementsAre(HasSubstr("GPTQ on CPU")));
+  EXPECT_THAT(added->quantized_on, HasSubstr("CPU"));
+  EXPECT_THAT(added->conversion, HasSubstr(", on CPU"));
+  const QuantizeTimes& t = added->quantize_times;
+  const double parts =
+      t.reading_s + t.products_s + t.hessians_s + t.rounding_s + t.packing_s + t.comparing_s;
+  for (const double part :
+       {t.reading_s, t.products_s, t.hessians_s, t.rounding_s, t.packing_s, t.comparing_s}) {
+    EXPECT_GT(part, 0);
+  }
+  EXPECT_LE(parts, added->quantizing_s);
+}
+
+TEST_F(QuantizedModel, IsRefusedWhereTheDeviceThatWasAskedForCannotBeUsed) {
+  AddModelOptions options = with(QuantizeMethod::kGptq);
+  options.quantize.device = "cuda:99";
+  const auto added = add_model(options);
+  ASSERT_FALSE(added.ok());
+  EXPECT_EQ(added.error().code, ErrorCode::kUnsupported);
+  EXPECT_THAT(added.error().message, HasSubstr("CUDA"));
+  EXPECT_FALSE(fs::exists(models / "tiny"));
+}
+
+// What the documentation promises.
+TEST(QuantizeMemory, OfAnEightBillionModelFitsAnOrdinaryDesktop) {
+  const ModelConfig config = synthetic_model_config("llama-3-8b").value();
+  QuantizeInputs inputs;
+  inputs.calibration = {std::vector<TokenId>(size_t{128} * 512), 512};
+  inputs.held_out = {std::vector<TokenId>(size_t{16} * 512), 512};
+  const QuantizeMemory cpu = quantize_memory(config, inputs, SolverPlace::kCpu);
+  const QuantizeMemory cuda = quantize_memory(config, inputs, SolverPlace::kCuda);
+  EXPECT_EQ(cpu.device_bytes, 0);
+  EXPECT_LT(cpu.host_bytes, int64_t{8} << 30);
+  EXPECT_LT(cuda.host_bytes, int64_t{6} << 30);
+  EXPECT_LT(cuda.device_bytes, int64_t{4} << 30);
+  // Two squares of down's inputs, the weights twice and the integers of gate_up.
+  EXPECT_GT(cuda.device_bytes, 8 * int64_t{14336} * 14336 + 9 * int64_t{28672} * 4096);
 }
 
 TEST_F(QuantizedModel, LeavesNothingWhenCancelledInTheMiddle) {

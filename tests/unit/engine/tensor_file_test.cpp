@@ -51,6 +51,27 @@ TEST(TensorFile, GivesNameTypeShapeAndBytes) {
   EXPECT_EQ(file->find("b"), nullptr);
 }
 
+TEST(TensorFile, HasItsBytesAgainAfterTheirPagesWereReleased) {
+  const TempDir dir;
+  std::string bytes;  // several pages, neither end on the border of one
+  for (int i = 0; i < 50001; ++i) bytes += static_cast<char>(i % 251);
+  const std::vector<RawTensor> tensors = {
+      {"a", "U8", {3}, "abc"}, {"b", "U8", {50001}, bytes}, {"c", "U8", {2}, "yz"}};
+  write_file(dir / "m.safetensors", safetensors_bytes(tensors));
+  const auto file = TensorFile::open(dir / "m.safetensors");
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  for (const RawTensor& tensor : tensors) file->release(*file->find(tensor.name));
+  for (const RawTensor& tensor : tensors) {
+    const auto data = file->find(tensor.name)->data;
+    EXPECT_EQ(std::string(reinterpret_cast<const char*>(data.data()), data.size()), tensor.bytes);
+  }
+  const std::string borrowed = safetensors_bytes(tensors);
+  const auto parsed = parse(borrowed);
+  ASSERT_TRUE(parsed.ok());
+  parsed->release(*parsed->find("b"));  // is not ours to give away
+  EXPECT_EQ(std::memcmp(parsed->find("b")->data.data(), bytes.data(), bytes.size()), 0);
+}
+
 TEST(TensorFile, KeepsItsBytesWhenMoved) {
   const TempDir dir;
   write_file(dir / "m.safetensors", safetensors_bytes({{"a", "U8", {3}, "abc"}}));

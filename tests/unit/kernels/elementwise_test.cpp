@@ -54,6 +54,26 @@ TEST(Elementwise, WidensEveryHalf) {
   }
 }
 
+TEST(Elementwise, NarrowingRoundsAsHalfDoesAndStaysFinite) {
+  std::mt19937 random(test_seed());
+  std::vector<float> in = {70000, -70000, 65519, 1e-8F, -6.1e-5F, 0, 2049, 2051};
+  while (in.size() < 1003)
+    in.push_back(std::ldexp(random_rows(1, 1, random)[0], in.size() % 40 - 25));
+  const auto n = static_cast<int32_t>(in.size());
+  for (const Isa isa : isas_of_this_machine()) {
+    std::vector<uint16_t> out(in.size() + 1, 0x1234);
+    elementwise_kernels_for(isa).narrow(in.data(), n, out.data());
+    for (size_t i = 0; i < in.size(); ++i) {
+      ASSERT_EQ(out[i], float_to_half(std::clamp(in[i], -65504.0F, 65504.0F)))
+          << name_of(isa) << ": " << in[i];
+    }
+    EXPECT_EQ(out.back(), 0x1234);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    elementwise_kernels_for(isa).narrow(&nan, 1, out.data());
+    EXPECT_EQ(half_to_float(out[0]), 65504) << name_of(isa);
+  }
+}
+
 TEST(Elementwise, NormIsWithinRounding) {
   std::mt19937 random(test_seed());
   for (const int32_t n : kLengths) {

@@ -86,6 +86,10 @@ TEST(CommandLine, TakesEveryActionOfModel) {
   EXPECT_EQ(gptq.quantize, "gptq");
   EXPECT_EQ(gptq.calibration, (std::vector<std::string>{"a.py", "b.c"}));
   EXPECT_TRUE(gptq.measure);
+  EXPECT_EQ(gptq.device, "auto");
+  EXPECT_EQ(parsed_as<ModelArguments>({"model", "add", "d", "--device", "cuda:1"}).device,
+            "cuda:1");
+  EXPECT_THAT(usage_error({"model", "add", "d", "--device", "gpu"}).message, HasSubstr("gpu"));
   EXPECT_THAT(usage_error({"model", "add", "d", "--quantize", "awq"}).message, HasSubstr("awq"));
   EXPECT_EQ(parsed_as<ModelArguments>({"model", "list"}).action, Action::kList);
   EXPECT_EQ(parsed_as<ModelArguments>({"model", "show"}).name, "");

@@ -92,6 +92,21 @@ TEST(ModelText, ShowsWhatQuantisingHasCost) {
   EXPECT_FALSE(nlohmann::json::parse(model_json(llama_report())).contains("quantization"));
 }
 
+TEST(ModelText, SaysWhereAndHowLongItQuantised) {
+  engine::AddedModel added;
+  added.quantized_on = "CUDA (NVIDIA X)";
+  added.quantizing_s = 100;
+  added.quantize_times = {10, 20, 30, 15, 5, 4};
+  EXPECT_THAT(added_text(added), HasSubstr("quantised in 100 s on CUDA (NVIDIA X): reading 10.0, "
+                                           "products 20.0, Hessians 30.0, rounding 15.0, packing "
+                                           "5.0, comparing 4.0, the rest 16.0"));
+  const auto json = nlohmann::json::parse(added_json(added))["quantizing"];
+  EXPECT_EQ(json["device"], "CUDA (NVIDIA X)");
+  EXPECT_EQ(json["seconds"], 100);
+  EXPECT_EQ(json["hessians"], 30);
+  EXPECT_FALSE(nlohmann::json::parse(added_json({})).contains("quantizing"));
+}
+
 TEST(ModelText, ProgressHasRateAndRemainingTimeOnceSomethingIsDone) {
   using std::chrono::seconds;
   EXPECT_EQ(progress_text(0, 1000, "a", seconds(3)), "packing a: 0 %");
