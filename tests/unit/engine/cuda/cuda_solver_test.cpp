@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/model/cuda_device.h"
+#include "engine/tools/quantize_device.h"
 #include "engine/weights/round_to_nearest.h"
 #include "kernels/common/half.h"
 #include "kernels/cuda/gptq_steps.h"
@@ -299,6 +300,23 @@ TEST(CudaSolver, StopsBetweenBlocksWhenToldAndGoesOnWithTheNextSection) {
   const auto cpu = layer.quantised_by(*solvers.cpu, 400);
   ASSERT_TRUE(cuda.ok() && cpu.ok());
   expect_equivalent(layer, *cpu, *cuda, {0.95, 0.99, 1e-2});
+}
+
+TEST(QuantizeDevice, IsTheCpuWithAReasonWhereTheDeviceHasNotTheMemory) {
+  SKIP_WITHOUT_SOLVER();
+  const auto fitting = choose_quantize_device("auto", 1 << 20);
+  ASSERT_TRUE(fitting.ok()) << fitting.error().message;
+  EXPECT_TRUE(fitting->is_cuda());
+  EXPECT_THAT(fitting->name, testing::StartsWith("CUDA ("));
+  EXPECT_EQ(fitting->why_not_cuda, "");
+  const int64_t too_much = int64_t{1} << 50;
+  const auto other = choose_quantize_device("auto", too_much);
+  ASSERT_TRUE(other.ok()) << other.error().message;
+  EXPECT_FALSE(other->is_cuda());
+  EXPECT_THAT(other->why_not_cuda, testing::HasSubstr("quantising wants 1048576.0 GiB"));
+  const auto refused = choose_quantize_device("cuda", too_much);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kOutOfMemory);
 }
 
 TEST(GptqScales, AreThoseOfTheCpuToTheBit) {
