@@ -118,11 +118,12 @@ std::vector<eval::HoleRow> measure_all(const ModelSession& session, const eval::
   Progress progress;
   const size_t n_holes = count_holes(files);
   size_t n_done = 0, n_exact = 0;
-  return eval::measure(*session.pipeline, files, cancel, [&](const eval::HoleRow& row) {
-    n_exact += row.exact_line ? 1 : 0;
-    progress.show(fmt::format("{} of {} holes, {} with an exact first line; {}", ++n_done, n_holes,
-                              n_exact, row.file));
-  });
+  return eval::measure(
+      *session.pipeline, *session.engine, files, cancel, [&](const eval::HoleRow& row) {
+        n_exact += row.exact_line ? 1 : 0;
+        progress.show(fmt::format("{} of {} holes, {} with an exact first line; {}", ++n_done,
+                                  n_holes, n_exact, row.file));
+      });
 }
 
 Result<eval::EvalRun> read_run(const std::string& name) {

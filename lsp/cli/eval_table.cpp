@@ -83,9 +83,9 @@ std::string speed(const std::vector<Summary>& sums) {
   return aligned(lines);
 }
 
-// "95 % intervals, all holes: exact line 10.1 .. 17.2 %, …"
+// "95 % intervals: exact line 10.1 to 17.2 %, …"
 std::string intervals(const Summary& all) {
-  std::string text = "95 % intervals over all holes:";
+  std::string text = "95 % intervals:";
   const auto add = [&](const char* name, const Share& share) {
     if (share.n == 0) return;
     const eval::Interval interval = eval::share_interval(share.yes, share.n);

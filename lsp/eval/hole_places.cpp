@@ -79,11 +79,12 @@ std::vector<Hole> draw_holes(const SyntaxTree& tree, HoleKind kind, uint64_t see
   for (size_t i = 0; i < places.size() && holes.size() < n; ++i) {
     std::swap(places[i], places[i + below(random, places.size() - i)]);
     const Hole hole = hole_at(text, kind, places[i], random);
-    const bool empty = is_blank(std::string_view(text).substr(hole.start, hole.end - hole.start));
+    const std::string_view cut = std::string_view(text).substr(hole.start, hole.end - hole.start);
+    const bool tells = std::any_of(cut.begin(), cut.end(), is_identifier);
     const bool taken = std::any_of(holes.begin(), holes.end(), [&](const Hole& other) {
       return shares_a_line(text, hole, other);
     });
-    if (!empty && !taken) holes.push_back(hole);
+    if (tells && !taken) holes.push_back(hole);
   }
   return holes;
 }

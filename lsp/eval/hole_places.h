@@ -16,8 +16,8 @@ constexpr int kMinBlockLines = 2;
 constexpr int kMaxBlockLines = 8;  // the pipeline shows no more than twelve lines
 
 // Up to `n` holes of one kind in the order in which they should be taken, drawn from all places
-// that the file has for them; no two share a line. A quarter of the line holes begins inside a
-// token.
+// that the file has for them; no two share a line. Nothing but punctuation is no hole: the pipeline
+// does not suggest it. A quarter of the line holes begins inside a token.
 std::vector<Hole> draw_holes(const SyntaxTree& tree, HoleKind kind, uint64_t seed, size_t n);
 
 bool shares_a_line(std::string_view text, const Hole& a, const Hole& b);

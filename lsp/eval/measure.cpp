@@ -44,22 +44,24 @@ HoleRow row_of(const EvalFile& file, const Hole& hole) {
 }
 
 void take_timings(const CompletionTimings& timings, HoleRow& row) {
-  const engine::Timings& engine = timings.engine;
   row.finish = timings.finish;
+  row.first_token_ms = milliseconds(timings.first_token);
   row.total_ms = milliseconds(timings.total);
-  row.prompt_tokens = engine.n_prompt_tokens;
-  row.cached_tokens = engine.n_cached_tokens;
-  row.generated_tokens = engine.n_generated;
-  // Nothing is generated when the first token is a stop token; then that is the first one.
-  if (row.asked_the_model()) {
-    row.first_token_ms = milliseconds(timings.context + engine.first_token);
-  }
+}
+
+// The engine's counters know of both when a request asked twice.
+void take_tokens(const engine::EngineStats& before, const engine::EngineStats& after,
+                 HoleRow& row) {
+  row.cached_tokens = static_cast<int32_t>(after.tokens_reused - before.tokens_reused);
+  row.prompt_tokens =
+      row.cached_tokens + static_cast<int32_t>(after.tokens_prefilled - before.tokens_prefilled);
+  row.generated_tokens = static_cast<int32_t>(after.tokens_generated - before.tokens_generated);
 }
 
 }  // namespace
 
-std::vector<HoleRow> measure(CompletionPipeline& pipeline, const EvalFiles& files,
-                             const CancelToken& cancel,
+std::vector<HoleRow> measure(CompletionPipeline& pipeline, const engine::Engine& engine,
+                             const EvalFiles& files, const CancelToken& cancel,
                              const std::function<void(const HoleRow&)>& on_row) {
   std::vector<HoleRow> rows;
   for (const EvalFile& file : files.files) {
@@ -67,12 +69,14 @@ std::vector<HoleRow> measure(CompletionPipeline& pipeline, const EvalFiles& file
         DocumentParser(*file.language).parse(file.text, DocumentParser::Clock::now() + kParseTime);
     int64_t version = 0;
     for (const Hole& hole : file.holes) {
+      const engine::EngineStats before = engine.stats();
       const CompletionOutcome outcome =
           complete_now(pipeline, request_for(file, hole, ++version, cancel));
       if (cancel.cancelled()) return rows;
       if (tree == nullptr) continue;  // it was parsed when the holes were chosen
       HoleRow row = row_of(file, hole);
       take_timings(outcome.timings, row);
+      take_tokens(before, engine.stats(), row);
       row.why_hidden = outcome.why_empty;
       judge(*tree, outcome.items.empty() ? nullptr : &outcome.items.front(), row);
       on_row(row);

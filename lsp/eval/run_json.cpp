@@ -90,10 +90,12 @@ Json row_json(const HoleRow& row) {
   return json;
 }
 
-HoleRow row_of(const Json& json) {
+Result<HoleRow> row_of(const Json& json) {
   HoleRow row;
-  const std::optional<HoleKind> kind = hole_kind_of(json.at("kind").get<std::string>());
-  if (kind) row.hole.kind = *kind;
+  const auto name = json.at("kind").get<std::string>();
+  const std::optional<HoleKind> kind = hole_kind_of(name);
+  if (!kind) return Error{ErrorCode::kCorrupt, "want kind line, block or token, found " + name};
+  row.hole.kind = *kind;
   row_fields(row, [&](const char* key, auto& value) { get(json, key, value); });
   return row;
 }
@@ -146,7 +148,11 @@ Result<EvalRun> parse_run(std::string text, const std::string& name) {
     run.context_tokens = json->at("contextTokens").get<int32_t>();
     run.interrupted = json->at("interrupted").get<bool>();
     run.n_files = json->at("files").get<int>();
-    for (const Json& row : json->at("holes")) run.rows.push_back(row_of(row));
+    for (const Json& entry : json->at("holes")) {
+      Result<HoleRow> row = row_of(entry);
+      if (!row) return Error{row.error().code, name + ": " + row.error().message};
+      run.rows.push_back(std::move(*row));
+    }
     return run;
   } catch (const Json::exception& error) {
     return Error{ErrorCode::kCorrupt,

@@ -166,7 +166,14 @@ std::vector<Span> line_runs(const SyntaxTree& tree, int min_lines, int max_lines
 }
 
 bool is_unparsed(const SyntaxTree& tree) {
-  return ts_node_is_error(ts_tree_root_node(tree.raw()));
+  TreeWalk walk(tree);
+  if (ts_node_is_error(walk.node())) return true;
+  size_t n_bytes = 0;
+  walk.each_child([&] {
+    const Span span = bytes_of(walk.node());
+    if (ts_node_is_error(walk.node())) n_bytes += span.end - span.start;
+  });
+  return n_bytes * 2 > tree.text()->size();
 }
 
 }  // namespace incipit::lsp

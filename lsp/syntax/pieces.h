@@ -23,7 +23,7 @@ std::vector<Token> tokens_of(const SyntaxTree& tree);
 // with a comment nor lie in a string. In file order, without repetition.
 std::vector<Span> line_runs(const SyntaxTree& tree, int min_lines, int max_lines);
 
-// Whether the parser made nothing of the text: an ERROR node is all there is.
+// Whether the parser made nothing of the text: at the top, ERROR nodes hold more than half of it.
 bool is_unparsed(const SyntaxTree& tree);
 
 }  // namespace incipit::lsp
