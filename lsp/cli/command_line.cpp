@@ -38,6 +38,14 @@ class WrappingFormatter : public CLI::Formatter {
   }
 };
 
+std::shared_ptr<CLI::Formatter> help_formatter() {
+  auto formatter = std::make_shared<WrappingFormatter>();
+  formatter->column_width(kNameColumns);
+  formatter->label("SUBCOMMAND", "COMMAND");
+  formatter->label("REQUIRED", "(required)");
+  return formatter;
+}
+
 // CLI::Range without its " in [a - b]" in the help, which is too wide for the name column.
 CLI::Validator in_range(int low, int high) {
   return CLI::Range(low, high).description("");
@@ -222,6 +230,10 @@ void define_eval(CLI::App& app, EvalArguments& out) {
       ->expected(2)
       ->type_name("A B")
       ->excludes(paths);
+  app.callback([&out] {
+    if (!out.paths.empty() || !out.compare.empty()) return;
+    throw CLI::ValidationError("want a FOLDER or FILE, or --compare A B, found neither");
+  });
   app.add_option("--holes", out.holes, "Holes for each language, 1..100000 (default: 50)")
       ->type_name("N")
       ->check(in_range(1, 100000));
@@ -392,11 +404,7 @@ ParsedCommandLine parse_command_line(int given_argc, const char* const* given_ar
       "no code leaves the machine.",
       "incipit");
   app.set_version_flag("--version", std::string("incipit ") + version(), "Print the version");
-  const auto formatter = std::make_shared<WrappingFormatter>();
-  formatter->column_width(kNameColumns);
-  formatter->label("SUBCOMMAND", "COMMAND");
-  formatter->label("REQUIRED", "(required)");
-  app.formatter(formatter);
+  app.formatter(help_formatter());
   app.footer(with_exit_codes(kFooter));
 
   LspArguments lsp;
@@ -444,12 +452,7 @@ ParsedCommandLine parse_command_line(int given_argc, const char* const* given_ar
   if (complete_app->parsed()) return Arguments{complete};
   if (explain_app->parsed()) return Arguments{explain};
   if (bench_app->parsed()) return Arguments{bench};
-  if (eval_app->parsed()) {
-    if (!eval.paths.empty() || !eval.compare.empty()) return Arguments{eval};
-    return usage_error(argc, argv,
-                       "want a FOLDER or FILE, or --compare A B, found neither "
-                       "(`incipit eval --help` says more)");
-  }
+  if (eval_app->parsed()) return Arguments{eval};
   if (model_app->parsed()) return Arguments{model};
   return Arguments{doctor};
 }

@@ -159,11 +159,10 @@ ExitCode run_eval(const EvalArguments& arguments) {
   const Format format = arguments.format;
   const Result<eval::EvalOptions> options = eval_options(arguments);
   if (!options) return fail(format, ExitCode::kUsage, options.error());
+  const InterruptScope interrupt;  // before there is a file to remove
+  const CancelToken& cancel = interrupt.token();
   Result<ReportFile> out = ReportFile::create(arguments.out);
   if (!out) return fail(format, ExitCode::kFailure, out.error());
-
-  const InterruptScope interrupt;
-  const CancelToken& cancel = interrupt.token();
   const Result<eval::EvalFiles> files = eval::find_files(arguments.paths, *options, cancel);
   if (cancel.cancelled()) return ExitCode::kInterrupted;
   if (!files) return fail(format, ExitCode::kInput, files.error());
