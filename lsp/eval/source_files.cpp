@@ -20,7 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kMaxFolderDepth = 64;
-constexpr std::chrono::seconds kParseTime{5};
+constexpr std::chrono::seconds kFirstParseTime{5};
 
 struct Candidate {
   fs::path path;
@@ -151,7 +151,7 @@ class LanguageFiles {
     if (!reason.empty()) return std::string(reason);
     if (!seen_.insert(text_hash(*text)).second) return "a copy of another file";
     const Tree tree =
-        DocumentParser(language_).parse(text, DocumentParser::Clock::now() + kParseTime);
+        DocumentParser(language_).parse(text, DocumentParser::Clock::now() + kFirstParseTime);
     reason = unfit_by_tree(tree);
     if (!reason.empty()) return std::string(reason);
     FilePlaces places{text, {}};

@@ -81,10 +81,9 @@ TEST(EvalHoles, OfALineBeginNowAndThenInsideAToken) {
   int n = 0, inside = 0;
   for (const Hole& hole : draw_holes(*tree, HoleKind::kLine, 1, 1000)) {
     ++n;
-    inside +=
-        is_identifier((*tree->text())[hole.start - 1]) && is_identifier((*tree->text())[hole.start])
-            ? 1
-            : 0;
+    const std::string_view around = std::string_view(*tree->text()).substr(hole.start);
+    const bool follows = hole.start > 0 && is_identifier((*tree->text())[hole.start - 1]);
+    inside += follows && is_identifier(around.front()) ? 1 : 0;
   }
   ASSERT_GT(n, 200);
   EXPECT_GT(inside, n / 20);  // a quarter is tried, and not every token has an inside
