@@ -243,11 +243,13 @@ void define_eval(CLI::App& app, EvalArguments& out) {
                  "Of line (the rest of a line), block (the last lines of a syntax node), token "
                  "(from inside a name to the end of the line), with commas (default: all)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("KINDS")
       ->check(CLI::IsMember({"line", "block", "token"}));
   app.add_option("--languages", out.languages,
                  "Language ids as in LSP, such as python,cpp (default: all that have a grammar)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->type_name("IDS");
   app.add_option("--max-files", out.max_files, "Files for each language, 1..100000 (default: 20)")
       ->type_name("N")

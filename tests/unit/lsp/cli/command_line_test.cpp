@@ -131,6 +131,14 @@ TEST(CommandLine, TakesEveryOptionOfEval) {
   EXPECT_EQ(got.format, Format::kJson);
 }
 
+TEST(CommandLine, AListOfEvalEndsWithItsWord) {
+  const auto got =
+      parsed_as<EvalArguments>({"eval", "--kinds", "line", "--languages", "c,cpp", "src", "lib"});
+  EXPECT_THAT(got.kinds, ElementsAre("line"));
+  EXPECT_THAT(got.languages, ElementsAre("c", "cpp"));
+  EXPECT_THAT(got.paths, ElementsAre("src", "lib"));
+}
+
 TEST(CommandLine, EvalWantsSourcesOrTwoReports) {
   const auto got = parsed_as<EvalArguments>({"eval", "--compare", "a.json", "b.json"});
   EXPECT_THAT(got.compare, ElementsAre("a.json", "b.json"));
