@@ -38,6 +38,14 @@ class WrappingFormatter : public CLI::Formatter {
   }
 };
 
+std::shared_ptr<CLI::Formatter> help_formatter() {
+  auto formatter = std::make_shared<WrappingFormatter>();
+  formatter->column_width(kNameColumns);
+  formatter->label("SUBCOMMAND", "COMMAND");
+  formatter->label("REQUIRED", "(required)");
+  return formatter;
+}
+
 // CLI::Range without its " in [a - b]" in the help, which is too wide for the name column.
 CLI::Validator in_range(int low, int high) {
   return CLI::Range(low, high).description("");
@@ -214,6 +222,51 @@ void define_bench(CLI::App& app, BenchArguments& out) {
       "  incipit bench --synthetic llama-3-8b --threads 8\n"));
 }
 
+void define_eval(CLI::App& app, EvalArguments& out) {
+  CLI::Option* paths =
+      app.add_option("FOLDER|FILE", out.paths, "Source files, or folders of them")->type_name("");
+  app.add_option("--compare", out.compare,
+                 "Compare two reports over the holes that both have, instead of measuring")
+      ->expected(2)
+      ->type_name("A B")
+      ->excludes(paths);
+  app.callback([&out] {
+    if (!out.paths.empty() || !out.compare.empty()) return;
+    throw CLI::ValidationError("want a FOLDER or FILE, or --compare A B, found neither");
+  });
+  app.add_option("--holes", out.holes, "Holes for each language, 1..100000 (default: 50)")
+      ->type_name("N")
+      ->check(in_range(1, 100000));
+  app.add_option("--seed", out.seed, "Other holes, other files where there are many (default: 1)")
+      ->type_name("S");
+  app.add_option("--kinds", out.kinds,
+                 "Of line (the rest of a line), block (the last lines of a syntax node), token "
+                 "(from inside a name to the end of the line), with commas (default: all)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("KINDS")
+      ->check(CLI::IsMember({"line", "block", "token"}));
+  app.add_option("--languages", out.languages,
+                 "Language ids as in LSP, such as python,cpp (default: all that have a grammar)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("IDS");
+  app.add_option("--max-files", out.max_files, "Files for each language, 1..100000 (default: 20)")
+      ->type_name("N")
+      ->check(in_range(1, 100000));
+  app.add_option("--out", out.out, "Write the report as JSON to this file, too")->type_name("FILE");
+  add_model_options(app, out.model);
+  add_json_flag(app, out.format, "Print the report as JSON, with every hole");
+  app.footer(with_exit_codes(
+      "Cuts holes into source files, asks for a completion at each, as the editor would, and\n"
+      "measures how near it comes to what stood there. No source file is changed. The same seed\n"
+      "and files make the same holes. What the figures mean: docs/evaluation.md.\n\n"
+      "Examples:\n"
+      "  incipit eval src --out today.json\n"
+      "  incipit eval src --languages python --kinds line,block --holes 200 --model llama3\n"
+      "  incipit eval --compare before.json today.json\n"));
+}
+
 void define_doctor(CLI::App& app, DoctorArguments& out) {
   add_model_options(app, out.model);
   add_json_flag(app, out.format, "Print the findings as JSON");
@@ -306,6 +359,7 @@ constexpr const char* kFooter =
     "  incipit complete src/main.py --at 12:5          one suggestion, in the terminal\n"
     "  incipit explain src/main.py --lines 10:24       what do these lines do?\n"
     "  incipit bench                                   how fast is it here?\n"
+    "  incipit eval src                                how good is it on this code?\n"
     "  incipit model add DIR                           bring your own model\n"
     "  incipit lsp                                     what an editor starts\n";
 
@@ -331,7 +385,8 @@ std::string wrong_first_word(const CLI::App& app, const std::string& word) {
   if (has_command(app, word) || word == "--help" || word == "-h" || word == "--version") return "";
   const char* what = word.starts_with('-') ? "option" : "command";
   return std::string("unknown ") + what + " '" + word +
-         "': want lsp, complete, explain, bench, doctor or model (`incipit --help` says more)";
+         "': want lsp, complete, explain, bench, eval, doctor or model (`incipit --help` says "
+         "more)";
 }
 
 // `help` is `--help`, `help COMMAND` is `COMMAND --help`.
@@ -359,29 +414,28 @@ ParsedCommandLine parse_command_line(int given_argc, const char* const* given_ar
       "no code leaves the machine.",
       "incipit");
   app.set_version_flag("--version", std::string("incipit ") + version(), "Print the version");
-  const auto formatter = std::make_shared<WrappingFormatter>();
-  formatter->column_width(kNameColumns);
-  formatter->label("SUBCOMMAND", "COMMAND");
-  formatter->label("REQUIRED", "(required)");
-  app.formatter(formatter);
+  app.formatter(help_formatter());
   app.footer(with_exit_codes(kFooter));
 
   LspArguments lsp;
   CompleteArguments complete;
   ExplainArguments explain;
   BenchArguments bench;
+  EvalArguments eval;
   DoctorArguments doctor;
   ModelArguments model;
   CLI::App* lsp_app = app.add_subcommand("lsp", "Serve an editor: LSP over stdin and stdout");
   CLI::App* complete_app = app.add_subcommand("complete", "One inline completion for a file");
   CLI::App* explain_app = app.add_subcommand("explain", "Explain lines of a file");
   CLI::App* bench_app = app.add_subcommand("bench", "Measure the engine on this machine");
+  CLI::App* eval_app = app.add_subcommand("eval", "Measure how well it completes your code");
   CLI::App* doctor_app = app.add_subcommand("doctor", "Check the installation, say what to do");
   CLI::App* model_app = app.add_subcommand("model", "Add, list, show, choose, remove models");
   define_lsp(*lsp_app, lsp);
   define_complete(*complete_app, complete);
   define_explain(*explain_app, explain);
   define_bench(*bench_app, bench);
+  define_eval(*eval_app, eval);
   define_doctor(*doctor_app, doctor);
   define_model(*model_app, model);
   for (CLI::App* command : app.get_subcommands({})) command->group("Commands");
@@ -408,6 +462,7 @@ ParsedCommandLine parse_command_line(int given_argc, const char* const* given_ar
   if (complete_app->parsed()) return Arguments{complete};
   if (explain_app->parsed()) return Arguments{explain};
   if (bench_app->parsed()) return Arguments{bench};
+  if (eval_app->parsed()) return Arguments{eval};
   if (model_app->parsed()) return Arguments{model};
   return Arguments{doctor};
 }

@@ -63,6 +63,19 @@ struct BenchArguments {
   Format format = Format::kText;
 };
 
+struct EvalArguments {
+  ModelChoice model;
+  std::vector<std::string> paths;    // folders and files; none: `compare` has two
+  std::vector<std::string> compare;  // two reports, or none
+  int32_t holes = 50;                // a language
+  uint64_t seed = 1;
+  std::vector<std::string> kinds;      // of "line", "block", "token"; none: all
+  std::vector<std::string> languages;  // ids; none: all
+  int32_t max_files = 20;              // a language
+  std::string out;                     // a file for the JSON; empty: none
+  Format format = Format::kText;
+};
+
 struct DoctorArguments {
   ModelChoice model;
   Format format = Format::kText;
@@ -81,7 +94,7 @@ struct ModelArguments {
 };
 
 using Arguments = std::variant<LspArguments, CompleteArguments, ExplainArguments, BenchArguments,
-                               DoctorArguments, ModelArguments>;
+                               EvalArguments, DoctorArguments, ModelArguments>;
 
 // What parsing ended with: arguments to run, or text to print and an exit code.
 struct HelpText {

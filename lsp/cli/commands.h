@@ -11,6 +11,7 @@ int run_lsp(const LspArguments& arguments);
 ExitCode run_complete(const CompleteArguments& arguments);
 ExitCode run_explain(const ExplainArguments& arguments);
 ExitCode run_bench(const BenchArguments& arguments);
+ExitCode run_eval(const EvalArguments& arguments);
 ExitCode run_doctor(const DoctorArguments& arguments);
 ExitCode run_model(const ModelArguments& arguments);
 

@@ -1,7 +1,3 @@
-#include <fmt/core.h>
-
-#include <future>
-
 #include "lsp/cli/commands.h"
 #include "lsp/cli/console.h"
 #include "lsp/cli/interrupt.h"
@@ -9,18 +5,9 @@
 #include "lsp/cli/model_session.h"
 #include "lsp/cli/source_file.h"
 #include "lsp/cli/timing_note.h"
+#include "lsp/completion/complete_now.h"
 
 namespace incipit::lsp::cli {
-namespace {
-
-CompletionOutcome complete(CompletionPipeline& pipeline, CompletionRequest request) {
-  std::promise<CompletionOutcome> done;
-  pipeline.start(std::move(request),
-                 [&done](CompletionOutcome outcome) { done.set_value(std::move(outcome)); });
-  return done.get_future().get();
-}
-
-}  // namespace
 
 ExitCode run_complete(const CompleteArguments& arguments) {
   const Result<SourceFile> source = read_source(arguments.source);
@@ -39,7 +26,7 @@ ExitCode run_complete(const CompleteArguments& arguments) {
   request.invoked = true;
   request.options.max_tokens = arguments.max_tokens;
   request.cancel = interrupt.token();
-  const CompletionOutcome outcome = complete(*session->pipeline, std::move(request));
+  const CompletionOutcome outcome = complete_now(*session->pipeline, std::move(request));
   if (interrupt.token().cancelled()) return ExitCode::kInterrupted;
 
   const bool empty = outcome.items.empty();

@@ -16,6 +16,9 @@ int run_command(const ExplainArguments& arguments) {
 int run_command(const BenchArguments& arguments) {
   return static_cast<int>(run_bench(arguments));
 }
+int run_command(const EvalArguments& arguments) {
+  return static_cast<int>(run_eval(arguments));
+}
 int run_command(const DoctorArguments& arguments) {
   return static_cast<int>(run_doctor(arguments));
 }

@@ -46,7 +46,10 @@ struct CompletionItem {
 
 struct CompletionTimings {
   std::chrono::microseconds context{0};  // syntax, context, prompt, tokens
-  std::chrono::microseconds total{0};    // request to result
+  // Request to the first token of what was used: a prompt that had to be asked again counts, too. 0
+  // when there is none.
+  std::chrono::microseconds first_token{0};
+  std::chrono::microseconds total{0};  // request to result
   engine::Timings engine;
   std::string finish;  // why generation stopped
 };

@@ -150,9 +150,9 @@ void PipelineWorker::start_generation(StartEvent event, Place place, Prompt prom
   flight.uri = place.document.uri;
   flight.engine_cancel = request.cancel;
   const bool lacks_a_blank = prompt.lacks_a_blank;
-  flight.completion = std::make_unique<CompletionFlight>(
-      CompletionFlight{std::move(event), std::move(place), site, StopChecks(site),
-                       engine::StreamingDecoder(*tokenizer_), "", lacks_a_blank, since(t0)});
+  flight.completion = std::make_unique<CompletionFlight>(CompletionFlight{
+      std::move(event), std::move(place), site, StopChecks(site),
+      engine::StreamingDecoder(*tokenizer_), "", lacks_a_blank, since(t0), PipelineClock::now()});
   submit(id, std::move(request), false);
 }
 
@@ -187,6 +187,11 @@ void PipelineWorker::finish(CompletionFlight flight, engine::Generation generati
   CompletionOutcome outcome = outcome_of(flight, generation);
   outcome.timings.context = flight.context_time;
   outcome.timings.engine = generation.timings;
+  if (generation.timings.first_token.count() > 0) {
+    outcome.timings.first_token = std::chrono::duration_cast<std::chrono::microseconds>(
+                                      flight.submitted - flight.start.asked) +
+                                  generation.timings.first_token;
+  }
   outcome.timings.total = since(flight.start.asked);
   log::debug("completion: {} in {} us, {} of {} prompt tokens cached, {} generated, {}{}",
              outcome.items.empty() ? "nothing" : "a suggestion", outcome.timings.total.count(),

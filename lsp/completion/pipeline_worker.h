@@ -37,6 +37,7 @@ class PipelineWorker {
     std::string text;            // generated so far
     bool lacks_a_blank = false;  // see Prompt
     std::chrono::microseconds context_time{0};
+    PipelineClock::time_point submitted;  // to the engine
   };
   struct ExplainFlight {
     ExplainEvent event;

@@ -271,11 +271,10 @@ bool in_string(const SyntaxTree& tree, size_t offset) {
                                     ts_node_is_null(ts_node_next_sibling(leaf))));
 }
 
-int count_errors(const SyntaxTree& tree, Span range) {
-  constexpr int kMost = 64;
+int count_errors(const SyntaxTree& tree, Span range, int most) {
   int n = 0;
   TSTreeCursor cursor = ts_tree_cursor_new(root_of(tree));
-  for (bool coming_down = true; n < kMost;) {
+  for (bool coming_down = true; n < most;) {
     const TSNode node = ts_tree_cursor_current_node(&cursor);
     const Span span = span_of(node);
     if (coming_down && ts_node_has_error(node) && span.start <= range.end &&

@@ -50,7 +50,7 @@ bool in_comment(const SyntaxTree& tree, size_t offset);
 bool in_string(const SyntaxTree& tree, size_t offset);
 
 // Errors (ERROR and MISSING nodes) that touch `range`: what a candidate may not raise. Counting
-// stops at 64.
-int count_errors(const SyntaxTree& tree, Span range);
+// stops at `most`.
+int count_errors(const SyntaxTree& tree, Span range, int most = 64);
 
 }  // namespace incipit::lsp

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 namespace incipit::lsp::cli {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 ParsedCommandLine parse(std::vector<const char*> words) {
@@ -99,6 +101,57 @@ TEST(CommandLine, TakesEveryActionOfModel) {
   EXPECT_THAT(usage_error({"model"}).message, HasSubstr("subcommand"));
   EXPECT_THAT(usage_error({"model", "add"}).message, HasSubstr("DIR|FILE"));
   EXPECT_THAT(usage_error({"model", "drop", "x"}).message, HasSubstr("model"));
+}
+
+TEST(CommandLine, TakesEveryOptionOfEval) {
+  const auto got = parsed_as<EvalArguments>({"eval",
+                                             "src",
+                                             "a.py",
+                                             "--holes",
+                                             "9",
+                                             "--seed",
+                                             "18446744073709551615",
+                                             "--kinds",
+                                             "line,token",
+                                             "--languages",
+                                             "python,c++",
+                                             "--max-files",
+                                             "3",
+                                             "--out",
+                                             "r.json",
+                                             "--model",
+                                             "mine",
+                                             "--device",
+                                             "cpu",
+                                             "--json"});
+  EXPECT_THAT(got.paths, ElementsAre("src", "a.py"));
+  EXPECT_EQ(got.holes, 9);
+  EXPECT_EQ(got.seed, std::numeric_limits<uint64_t>::max());
+  EXPECT_THAT(got.kinds, ElementsAre("line", "token"));
+  EXPECT_THAT(got.languages, ElementsAre("python", "c++"));
+  EXPECT_EQ(got.max_files, 3);
+  EXPECT_EQ(got.out, "r.json");
+  EXPECT_EQ(got.model.model, "mine");
+  EXPECT_EQ(got.format, Format::kJson);
+}
+
+TEST(CommandLine, AListOfEvalEndsWithItsWord) {
+  const auto got =
+      parsed_as<EvalArguments>({"eval", "--kinds", "line", "--languages", "c,cpp", "src", "lib"});
+  EXPECT_THAT(got.kinds, ElementsAre("line"));
+  EXPECT_THAT(got.languages, ElementsAre("c", "cpp"));
+  EXPECT_THAT(got.paths, ElementsAre("src", "lib"));
+}
+
+TEST(CommandLine, EvalWantsSourcesOrTwoReports) {
+  const auto got = parsed_as<EvalArguments>({"eval", "--compare", "a.json", "b.json"});
+  EXPECT_THAT(got.compare, ElementsAre("a.json", "b.json"));
+  EXPECT_THAT(usage_error({"eval"}).message, HasSubstr("found neither"));
+  EXPECT_THAT(usage_error({"eval", "--compare", "a.json"}).message, HasSubstr("--compare"));
+  EXPECT_THAT(usage_error({"eval", "src", "--compare", "a.json", "b.json"}).message,
+              HasSubstr("excludes"));
+  EXPECT_THAT(usage_error({"eval", "src", "--kinds", "word"}).message, HasSubstr("word"));
+  EXPECT_THAT(usage_error({"eval", "src", "--holes", "0"}).message, HasSubstr("--holes"));
 }
 
 TEST(CommandLine, RefusesADeviceOrASizeThatIsNone) {
@@ -192,7 +245,7 @@ TEST(CommandLine, TakesWhatTheSettingTakes) {
 }
 
 TEST(CommandLine, HelpOfEveryCommandHasAnExampleAndTheExitCodes) {
-  for (const char* command : {"lsp", "complete", "explain", "bench", "doctor"}) {
+  for (const char* command : {"lsp", "complete", "explain", "bench", "eval", "doctor"}) {
     const std::string text = help({command, "--help"});
     EXPECT_THAT(text, HasSubstr(std::string("  incipit ") + command)) << command;
     EXPECT_THAT(text, HasSubstr("Exit codes:")) << command;
@@ -201,7 +254,7 @@ TEST(CommandLine, HelpOfEveryCommandHasAnExampleAndTheExitCodes) {
 }
 
 TEST(CommandLine, HelpFitsInAHundredColumns) {
-  for (const char* command : {"lsp", "complete", "explain", "bench", "doctor"}) {
+  for (const char* command : {"lsp", "complete", "explain", "bench", "eval", "doctor"}) {
     std::istringstream lines(help({command, "--help"}));
     for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
   }

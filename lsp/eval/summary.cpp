@@ -1,0 +1,81 @@
+#include "lsp/eval/summary.h"
+
+#include <set>
+
+#include "lsp/eval/statistics.h"
+
+namespace incipit::lsp::eval {
+namespace {
+
+void count(Share& share, bool yes) {
+  ++share.n;
+  share.yes += yes ? 1 : 0;
+}
+
+void count(Share& share, const std::optional<bool>& yes) {
+  if (yes) count(share, *yes);
+}
+
+Times times_of(const std::vector<double>& values) {
+  return {percentile(values, 0.5), percentile(values, 0.95)};
+}
+
+}  // namespace
+
+Summary summarise(std::span<const HoleRow* const> rows) {
+  Summary sum;
+  std::vector<double> first_token, total;
+  for (const HoleRow* row : rows) {
+    ++sum.n;
+    count(sum.shown, row->is_shown());
+    if (!row->is_shown()) ++sum.why_hidden[row->why_hidden];
+    count(sum.exact_line, row->exact_line);
+    count(sum.exact_span, row->exact_span);
+    count(sum.exact_name, row->exact_name);
+    sum.line_similarity += row->line_similarity;
+    sum.span_similarity += row->span_similarity;
+    count(sum.damages, row->damages);
+    count(sum.repeats, row->repeats);
+    sum.prompt_tokens += row->prompt_tokens;
+    sum.cached_tokens += row->cached_tokens;
+    sum.generated_tokens += row->generated_tokens;
+    if (!row->asked_the_model()) continue;
+    first_token.push_back(row->first_token_ms);
+    total.push_back(row->total_ms);
+  }
+  if (sum.n > 0) {
+    sum.line_similarity /= sum.n;
+    sum.span_similarity /= sum.n;
+  }
+  sum.first_token = times_of(first_token);
+  sum.total = times_of(total);
+  return sum;
+}
+
+std::vector<Summary> summaries_of(std::span<const HoleRow> rows) {
+  std::vector<Summary> result;
+  const auto add = [&](const std::string& language, const std::string& kind) {
+    std::vector<const HoleRow*> group;
+    for (const HoleRow& row : rows) {
+      const bool fits = (language.empty() || row.language == language) &&
+                        (kind.empty() || name_of(row.hole.kind) == kind);
+      if (fits) group.push_back(&row);
+    }
+    if (group.empty()) return;
+    Summary sum = summarise(group);
+    sum.language = language;
+    sum.kind = kind;
+    result.push_back(std::move(sum));
+  };
+  std::set<std::string> languages;
+  for (const HoleRow& row : rows) languages.insert(row.language);
+  add("", "");
+  for (const HoleKind kind : kHoleKinds) add("", std::string(name_of(kind)));
+  for (const std::string& language : languages) add(language, "");
+  for (const std::string& language : languages) {
+    for (const HoleKind kind : kHoleKinds) add(language, std::string(name_of(kind)));
+  }
+  return result;
+}
+
+}  // namespace incipit::lsp::eval

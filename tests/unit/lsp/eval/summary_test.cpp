@@ -1,0 +1,121 @@
+#include "lsp/eval/summary.h"
+
+#include <gmock/gmock.h>
+
+#include "lsp/eval/run_json.h"
+#include "lsp/rpc/json.h"
+#include "tests/unit/lsp/eval/eval_rows.h"
+
+namespace incipit::lsp::eval {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+
+std::vector<HoleRow> some_rows() {
+  std::vector<HoleRow> rows = {eval_row(1, "x"), eval_row(2, "y"), eval_row(3, ""),
+                               eval_row(4, "x", "x", HoleKind::kToken, "lua")};
+  rows[1].damages = true;
+  rows[1].first_token_ms = 30;
+  rows[2].prompt_tokens = rows[2].cached_tokens = 0;  // the model was not asked
+  rows[2].first_token_ms = 0;
+  rows[3].exact_name = true;
+  return rows;
+}
+
+TEST(EvalSummary, CountsOverAllHolesAndOverWhatIsShown) {
+  const Summary sum = summaries_of(some_rows()).front();
+  EXPECT_EQ(sum.n, 4);
+  EXPECT_DOUBLE_EQ(sum.shown.value(), 0.75);
+  EXPECT_THAT(sum.why_hidden, ElementsAre(Pair("too short", 1)));
+  EXPECT_DOUBLE_EQ(sum.exact_line.value(), 0.5);
+  EXPECT_DOUBLE_EQ(sum.line_similarity, (1 + 0.25 + 0 + 1) / 4);
+  EXPECT_EQ(sum.damages.yes, 1);
+  EXPECT_EQ(sum.damages.n, 3);
+  EXPECT_EQ(sum.repeats.yes, 0);
+  EXPECT_EQ(sum.exact_name.n, 1);
+}
+
+TEST(EvalSummary, TimesAreOfRequestsThatReachedTheModel) {
+  const Summary sum = summaries_of(some_rows()).front();
+  EXPECT_EQ(sum.first_token.p50_ms, 10);
+  EXPECT_EQ(sum.first_token.p95_ms, 30);
+  EXPECT_EQ(sum.prompt_tokens, 300);
+  EXPECT_EQ(sum.cached_tokens, 120);
+}
+
+TEST(EvalSummary, HasAGroupForEachKindAndLanguageThatOccurs) {
+  std::vector<std::string> groups;
+  for (const Summary& sum : summaries_of(some_rows())) {
+    groups.push_back(sum.language + "/" + sum.kind + "/" + std::to_string(sum.n));
+  }
+  EXPECT_THAT(groups, ElementsAre("//4", "/line/3", "/token/1", "lua//1", "python//3",
+                                  "lua/token/1", "python/line/3"));
+  EXPECT_TRUE(summaries_of({}).empty());
+}
+
+EvalRun some_run() {
+  EvalRun run;
+  run.incipit = "1.2.3";
+  run.model = "pocket";
+  run.device = "cpu";
+  run.context_tokens = 2048;
+  run.n_files = 2;
+  run.left_out = {{"generated", 3}};
+  run.rows = some_rows();
+  return run;
+}
+
+TEST(EvalRunJson, ComesBackAsItWent) {
+  const EvalRun run = some_run();
+  const Result<EvalRun> back = parse_run(run_json(run), "a.json");
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->model, "pocket");
+  ASSERT_EQ(back->rows.size(), run.rows.size());
+  for (size_t i = 0; i < run.rows.size(); ++i) {
+    const HoleRow& a = run.rows[i];
+    const HoleRow& b = back->rows[i];
+    EXPECT_EQ(a.file, b.file);
+    EXPECT_EQ(a.text_hash, b.text_hash);
+    EXPECT_EQ(a.hole, b.hole);
+    EXPECT_EQ(a.shown, b.shown);
+    EXPECT_EQ(a.why_hidden, b.why_hidden);
+    EXPECT_EQ(a.exact_name, b.exact_name);
+    EXPECT_EQ(a.damages, b.damages);
+    EXPECT_EQ(a.line_similarity, b.line_similarity);
+    EXPECT_EQ(a.first_token_ms, b.first_token_ms);
+  }
+}
+
+TEST(EvalRunJson, HasTheSummariesAndWhatWasLeftOut) {
+  const Json json = *parse_json(run_json(some_run()));
+  EXPECT_EQ(json["format"], kRunFormat);
+  EXPECT_EQ(json["leftOut"]["generated"], 3);
+  EXPECT_EQ(json["summaries"].size(), 7u);
+  EXPECT_EQ(json["summaries"][0]["exactLine"]["yes"], 2);
+  EXPECT_EQ(json["summaries"][0]["exactLine"]["interval95"].size(), 2u);
+  EXPECT_EQ(json["holes"][3]["kind"], "token");
+  EXPECT_FALSE(json["holes"][0].contains("exactName"));
+  EXPECT_FALSE(json["holes"][2].contains("damages"));
+}
+
+TEST(EvalRunJson, RefusesWhatIsNoReport) {
+  const auto message = [](const std::string& text) {
+    const Result<EvalRun> run = parse_run(text, "b.json");
+    return run ? "taken" : run.error().message;
+  };
+  EXPECT_THAT(message("{"), HasSubstr("b.json"));
+  EXPECT_THAT(message("[]"), HasSubstr("b.json"));
+  EXPECT_THAT(message(R"({"format":2})"), HasSubstr("want format 1, found 2"));
+  EXPECT_THAT(message(R"({"format":1,"model":"m"})"), HasSubstr("incipit eval --json"));
+  Json json = *parse_json(run_json(some_run()));
+  json["holes"][0]["start"] = "one";
+  EXPECT_THAT(message(print_json(json)), HasSubstr("found other JSON"));
+  json["holes"][0]["start"] = 1;
+  json["holes"][0]["kind"] = "word";
+  EXPECT_THAT(message(print_json(json)), HasSubstr("word"));
+}
+
+}  // namespace
+}  // namespace incipit::lsp::eval
