@@ -23,6 +23,9 @@ static_assert(kCudaDefaults.flat_rows == kernels::cuda::kFlatRows);
 // Rows, logit rows and lengths are rounded to a few values each; 64 shapes cover what an editor
 // makes, and a graph takes about a tenth of a megabyte of the driver's memory.
 constexpr size_t kGraphs = 64;
+// Not all recordings are of one size: some more room than they take keeps the driver from asking
+// for another piece (2 MiB) of the device.
+constexpr size_t kRoomForGraphs = kGraphs + kGraphs / 4;
 
 // A decode step takes 1.5 to 3 ms, and waking a thread costs some tens of microseconds more than
 // it should: so long the host looks again and again. A longer step is a prefill.
@@ -61,11 +64,18 @@ const GraphExec* GraphCache::find(const StepShape& shape, bool& seen) {
   return entry->graph ? &entry->graph : nullptr;
 }
 
-const GraphExec& GraphCache::keep(const StepShape& shape, GraphExec graph) {
+const GraphExec& GraphCache::keep(const StepShape& shape, Record record) {
   Entry* entry = entry_of(shape);
   CHECK(entry != nullptr);
-  entry->graph = std::move(graph);
+  if (!spares_.empty()) spares_.pop_back();  // first: its memory is what the recording takes
+  entry->graph = record();
   return entry->graph;
+}
+
+void GraphCache::fill(size_t n, Record record) {
+  const auto n_recorded = static_cast<size_t>(
+      std::ranges::count_if(entries_, [](const Entry& e) { return bool(e.graph); }));
+  while (n_recorded + spares_.size() < n) spares_.push_back(record());
 }
 
 StepCapacity CudaBackend::rounded_up(const StepCapacity& capacity) {
@@ -123,8 +133,9 @@ void CudaBackend::run(kernels::FunctionRef<void()> launches) {
   bool seen = false;
   const GraphExec* graph = graphs_.find(shape_, seen);
   if (!seen) return launches();
-  if (graph == nullptr)
-    graph = &graphs_.keep(shape_, kernels::cuda::capture(steps_.stream(), launches));
+  const auto record = [&] { return kernels::cuda::capture(steps_.stream(), launches); };
+  if (graph == nullptr) graph = &graphs_.keep(shape_, record);
+  if (std::exchange(fills_graphs_, false)) graphs_.fill(kRoomForGraphs, record);
   CUDA_CHECK(cudaGraphLaunch(graph->get(), steps_.stream()));
 }
 

@@ -21,17 +21,22 @@
 
 namespace incipit::engine {
 
-// Recorded steps by shape, a bounded number: the one that was not used for longest goes.
+// Recorded steps by shape, a bounded number: the one that was not used for longest goes. Room for
+// shapes that are to come can be held by spares, recordings that nobody replays: the driver keeps
+// the memory of a recording for the next one, so none has to be asked for later.
 class GraphCache {
  public:
+  using Record = kernels::FunctionRef<kernels::cuda::GraphExec()>;
+
   explicit GraphCache(size_t capacity) : capacity_(capacity) { entries_.reserve(capacity); }
 
   // The recording of that shape; null when there is none. `seen` becomes whether it was asked for
   // before.
   const kernels::cuda::GraphExec* find(const kernels::cuda::StepShape& shape, bool& seen);
   // For a shape that find() has seen.
-  const kernels::cuda::GraphExec& keep(const kernels::cuda::StepShape& shape,
-                                       kernels::cuda::GraphExec graph);
+  const kernels::cuda::GraphExec& keep(const kernels::cuda::StepShape& shape, Record record);
+  // Spares until there are n recordings.
+  void fill(size_t n, Record record);
   size_t size() const { return entries_.size(); }
 
  private:
@@ -45,6 +50,7 @@ class GraphCache {
   size_t capacity_;
   int64_t clock_ = 0;
   std::vector<Entry> entries_;
+  std::vector<kernels::cuda::GraphExec> spares_;
 };
 
 struct CudaBackendOptions {
@@ -73,6 +79,8 @@ class CudaBackend {
   int64_t scratch_bytes() const { return steps_.scratch_bytes(); }
   size_t n_graphs() const { return graphs_.size(); }
   bool lacks_cublas() const { return steps_.lacks_cublas(); }
+  // The next step that is replayed also takes the room of recordings to come.
+  void fill_graphs_next() { fills_graphs_ = true; }
   // The first steps load kernels, or even compile them, and may take as long as that needs. From
   // here on a step has a deadline.
   void warmed_up();
@@ -114,6 +122,7 @@ class CudaBackend {
   kernels::cuda::StepShape shape_;                   // of the current step
   bool observed_ = false;                            // in it, a test looks at the values
   GraphCache graphs_;
+  bool fills_graphs_ = false;
   bool is_warm_ = false;
   std::chrono::nanoseconds longest_step_{0};  // since then
   std::chrono::steady_clock::time_point begun_;

@@ -120,10 +120,10 @@ ForwardBatch warm_up_batch(int32_t n_sequences, int32_t n_rows, int32_t position
 }
 
 // Runs the usual steps: one sequence decoding or taking in the end of a prompt, or several
-// decoding, at every length of context, and large steps. So kernels are loaded, graphs recorded
-// (nearly as many as are kept, so that the driver has their memory) and step times known before the
-// first request. A shape is recorded when it comes for the second time.
-void warm_up(Model& model, const ModelLimits& limits) {
+// decoding, at every length of context, and large steps. So kernels are loaded, graphs recorded (as
+// many as are kept, so that the driver has their memory) and step times known before the first
+// request. A shape is recorded when it comes for the second time.
+void warm_up(Model& model, CudaBackend& backend, const ModelLimits& limits) {
   const int32_t context = limits.context_tokens;
   const auto run = [&](int32_t n_sequences, int32_t n_rows, int32_t position) {
     const int32_t n = n_sequences * n_rows;
@@ -139,10 +139,17 @@ void warm_up(Model& model, const ModelLimits& limits) {
     for (const int32_t n_rows : {1, 8, 16, 32, 64}) run(1, n_rows, position);
     for (const int32_t n_sequences : {2, 4, 8}) run(n_sequences, 1, position);
   }
+  // The recording with most in it, so that any other fits where it was.
+  const int32_t most_rows = std::min(limits.max_rows, kernels::cuda::kFlatRows);
+  const int32_t n_sequences = std::min(limits.max_sequences, most_rows);
+  backend.fill_graphs_next();
+  run(n_sequences, std::min(most_rows / n_sequences, context - positions.back()), positions.back());
+  if (model.n_pages() > 1) model.copy_page(PageId{0}, PageId{1}, kernels::kPageTokens);
   // Large ones: few rows and many, behind nothing and behind much.
   for (const int32_t position : {0, context / 2}) {
     run(1, kernels::cuda::kFlatRows + 1, position);
     run(1, std::min(limits.max_rows, context - position), position);
+    run(n_sequences, kernels::cuda::kFlatRows / n_sequences + 1, position);
   }
 }
 
@@ -195,7 +202,7 @@ Result<std::unique_ptr<Model>> build(const Weights<kernels::CpuTile>& weights,
                                    limits.context_tokens, capacity, limits.kv_type));
   const double memory_s = time.take();
   auto model = std::make_unique<CudaModel>(std::move(llama), device.index);
-  warm_up(*model, limits);
+  warm_up(*model, running, limits);
   running.warmed_up();
   // How long a step takes when all is loaded.
   model->forward(warm_up_batch(1, std::min(limits.max_rows, limits.context_tokens), 0));

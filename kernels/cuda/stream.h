@@ -46,7 +46,8 @@ inline Event make_event(unsigned flags = cudaEventDisableTiming) {
   return Event(event);
 }
 
-// Records what `work` launches on `stream` instead of running it.
+// Records what `work` launches on `stream` instead of running it. The device memory that replaying
+// takes is taken here.
 template <class Work>
 GraphExec capture(cudaStream_t stream, const Work& work) {
   CUDA_CHECK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
@@ -63,7 +64,9 @@ GraphExec capture(cudaStream_t stream, const Work& work) {
   const cudaError_t code = cudaGraphInstantiate(&exec, graph, 0);
   (void)cudaGraphDestroy(graph);
   CUDA_CHECK(code);
-  return GraphExec(exec);
+  GraphExec owner(exec);
+  CUDA_CHECK(cudaGraphUpload(exec, stream));
+  return owner;
 }
 
 }  // namespace incipit::kernels::cuda
