@@ -36,3 +36,4 @@ npm_ci() {
 
 npm_ci lsp/syntax/grammars
 npm_ci tests/oracle/tokenizer
+npm_ci tests/oracle/gguf

@@ -64,6 +64,15 @@ struct Arithmetic {
   double head = 0;   // of the rows that the head multiplies
 };
 
+// Of the CPU's, as above.
+inline constexpr double kEpsQuantised = 2.0e-4;
+inline constexpr double kEpsKv = 2.8e-4;
+
+inline Arithmetic cpu_arithmetic(HeadFormat head) {
+  return {.layer = std::sqrt(2 * kEpsQuantised * kEpsQuantised + 2 * kEpsKv * kEpsKv),
+          .head = head == HeadFormat::kInt8 ? kEpsQuantised : 0};
+}
+
 inline const Json& golden() {
   static const Json file = [] {
     std::ifstream in(INCIPIT_SOURCE_DIR "/tests/golden/model/pocket.json");

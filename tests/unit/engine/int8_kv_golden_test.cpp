@@ -15,11 +15,9 @@
 namespace incipit::engine {
 namespace {
 
-constexpr double kEpsActivations = 2.0e-4;  // model_golden_test.cpp, kEpsQuantised
-
 TEST(ModelGoldenInt8Kv, StaysWithinTheBoundOfItsRounding) {
   const Arithmetic arithmetic = {
-      .layer = std::sqrt(2 * kEpsActivations * kEpsActivations + 2 * kEpsKvInt8 * kEpsKvInt8),
+      .layer = std::sqrt(2 * kEpsQuantised * kEpsQuantised + 2 * kEpsKvInt8 * kEpsKvInt8),
       .head = 0};
   const Weights<kernels::CpuTile> weights = pocket(HeadFormat::kF16);
   const StepCapacity capacity = {.max_rows = kContext,

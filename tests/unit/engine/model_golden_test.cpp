@@ -18,14 +18,6 @@
 namespace incipit::engine {
 namespace {
 
-constexpr double kEpsQuantised = 2.0e-4;
-constexpr double kEpsKv = 2.8e-4;
-
-Arithmetic arithmetic_of(HeadFormat head) {
-  return {.layer = std::sqrt(2 * kEpsQuantised * kEpsQuantised + 2 * kEpsKv * kEpsKv),
-          .head = head == HeadFormat::kInt8 ? kEpsQuantised : 0};
-}
-
 std::unique_ptr<Model> cpu_model(HeadFormat head, const std::string& isa) {
   return create_cpu_model(pocket(head),
                           {.n_pages = pages_for(kContext),
@@ -67,10 +59,11 @@ TEST_P(ModelGoldenTest, AgreesWithTheIndependentImplementation) {
     if (tokens.size() > longest) continue;
     SCOPED_TRACE(prompt["name"].get<std::string>());
     ++n_prompts;
-    const ModelRun result = run_model(*model, tokens, arithmetic_of(head));
+    const ModelRun result = run_model(*model, tokens, cpu_arithmetic(head));
     ASSERT_EQ(result.stages.size(), prompt["hidden_norm_all_positions"].size());
     expect_norms(prompt, result, static_cast<size_t>(model->config().hidden));
-    const std::vector<double> deviations = logit_deviations(result, f16, head, arithmetic_of(head));
+    const std::vector<double> deviations =
+        logit_deviations(result, f16, head, cpu_arithmetic(head));
     worst = std::max(worst, expect_logits(prompt, result, deviations));
     n_undecided += follow_greedy(*model, tokens, prompt["greedy_32"], deviations);
   }
@@ -99,10 +92,10 @@ TEST(ModelGolden, GivesTheSameBitsOnEveryInstructionSet) {
   const std::vector<TokenId> tokens = golden_tokens("plain_short");
   for (HeadFormat head : {HeadFormat::kInt8, HeadFormat::kF16}) {
     if (test::kSanitized && head == HeadFormat::kF16) continue;
-    const ModelRun scalar = run_model(*cpu_model(head, "scalar"), tokens, arithmetic_of(head));
+    const ModelRun scalar = run_model(*cpu_model(head, "scalar"), tokens, cpu_arithmetic(head));
     for (const char* isa : {"avx2", "avx512"}) {
       if (!kernels::isa_supported(*kernels::parse_isa(isa))) continue;
-      const ModelRun other = run_model(*cpu_model(head, isa), tokens, arithmetic_of(head));
+      const ModelRun other = run_model(*cpu_model(head, isa), tokens, cpu_arithmetic(head));
       EXPECT_EQ(other.logits, scalar.logits) << isa;
       EXPECT_EQ(other.stages, scalar.stages) << isa;
     }
@@ -155,11 +148,11 @@ TEST(ModelGolden, AgreesOnTheReferenceStepsToo) {
   for (const Json& prompt : golden()["prompts"]) {
     if (prompt["name"] != "plain_short") continue;
     const ModelRun result = run_model(*model, prompt["input_ids"].get<std::vector<TokenId>>(),
-                                      arithmetic_of(HeadFormat::kF16));
+                                      cpu_arithmetic(HeadFormat::kF16));
     expect_norms(prompt, result, static_cast<size_t>(model->config().hidden));
     expect_logits(prompt, result,
                   logit_deviations(result, pocket(HeadFormat::kF16), HeadFormat::kF16,
-                                   arithmetic_of(HeadFormat::kF16)));
+                                   cpu_arithmetic(HeadFormat::kF16)));
   }
 }
 
