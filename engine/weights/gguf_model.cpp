@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <numbers>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "engine/weights/float_tensor.h"
@@ -68,6 +69,30 @@ double llama3_divisor(int32_t i, int32_t n, double theta, double factor) {
   return 1 / ((1 - smooth) / factor + smooth);
 }
 
+// YaRN's numbers, where the file has them. What makes queries and keys larger or smaller in another
+// way than YaRN does is refused.
+Result<void> add_yarn(const Metadata& metadata, Json& scaling) {
+  const std::string prefix = "llama.rope.scaling.";
+  const std::string original = prefix + "original_context_length";
+  if (metadata.has(original)) {
+    ASSIGN_OR_RETURN(scaling["original_max_position_embeddings"], metadata.integer(original));
+  }
+  for (const char* beta : {"beta_fast", "beta_slow"}) {
+    const std::string key = prefix + "yarn_" + beta;
+    if (!metadata.has(key)) continue;
+    ASSIGN_OR_RETURN(scaling[beta], metadata.number_or(key, 0));
+  }
+  constexpr std::pair<const char*, double> kPlain[] = {
+      {"attn_factor", 1}, {"yarn_attn_factor", 1}, {"yarn_log_multiplier", 0}};
+  for (const auto& [name, plain] : kPlain) {
+    ASSIGN_OR_RETURN(const double found, metadata.number_or(prefix + name, plain));
+    if (found == plain) continue;
+    return metadata.wanted(prefix + name, fmt::format("{}", plain), fmt::format("{}", found),
+                           ErrorCode::kUnsupported);
+  }
+  return {};
+}
+
 // Linear scaling and YaRN are in the metadata, whose type check_architecture() has looked at.
 Result<Json> rope_scaling_by_name(const Metadata& metadata) {
   constexpr const char* kType = "llama.rope.scaling.type";
@@ -76,10 +101,7 @@ Result<Json> rope_scaling_by_name(const Metadata& metadata) {
   if (type == "none") return Json();
   ASSIGN_OR_RETURN(const double factor, metadata.number_or("llama.rope.scaling.factor", 0));
   Json scaling = {{"rope_type", type}, {"factor", factor}};
-  constexpr const char* kOriginal = "llama.rope.scaling.original_context_length";
-  if (type == "yarn" && metadata.has(kOriginal)) {
-    ASSIGN_OR_RETURN(scaling["original_max_position_embeddings"], metadata.integer(kOriginal));
-  }
+  if (type == "yarn") TRY(add_yarn(metadata, scaling));
   return scaling;
 }
 

@@ -277,6 +277,31 @@ TEST_F(GgufModel, ReadsTheScalingOfRopeFromItsDivisors) {
   }
 }
 
+TEST_F(GgufModel, ReadsTheNumbersOfYarn) {
+  const test::TinyCheckpoint tiny = test::make_tiny_checkpoint(options);
+  const auto config_with = [&](const std::string& key, float number) {
+    GgufBuilder builder = gguf_of(tiny, options);
+    builder.add("llama.rope.scaling.type", "yarn");
+    builder.add("llama.rope.scaling.factor", 4.0F);
+    builder.add("llama.rope.scaling.original_context_length", uint32_t{512});
+    builder.add("llama.rope.scaling.yarn_beta_fast", 24.0F);
+    builder.add("llama.rope.scaling." + key, number);
+    const std::string bytes = builder.file();
+    return gguf_config_json(parsed(bytes).value());
+  };
+  const auto json = config_with("yarn_beta_slow", 2.0F);
+  ASSERT_TRUE(json.ok()) << json.error().message;
+  const auto config = parse_model_config(json.value(), "m.gguf");
+  ASSERT_TRUE(config.ok()) << config.error().message;
+  EXPECT_EQ(config->rope_scaling->factor, 4);
+  EXPECT_EQ(config->rope_scaling->beta_fast, 24);
+  EXPECT_EQ(config->rope_scaling->beta_slow, 2);
+  const auto other = config_with("yarn_attn_factor", 1.5F);
+  ASSERT_FALSE(other.ok());
+  EXPECT_THAT(other.error().message,
+              HasSubstr("llama.rope.scaling.yarn_attn_factor: want 1, found 1.5"));
+}
+
 TEST_F(GgufModel, RefusesByNameWhatItCannotRun) {
   struct Wrong {
     const char* key;
