@@ -9,6 +9,7 @@
 #include "engine/base/result.h"
 #include "engine/weights/checkpoint.h"
 #include "engine/weights/tensor_file.h"
+#include "kernels/common/thread_pool.h"
 
 namespace incipit::engine {
 
@@ -28,7 +29,8 @@ void copy_floats(const Tensor& tensor, int64_t first, std::span<float> out);
 // Every element, out.size() == n_elements(). A value that is infinite, not a number or (for fp16)
 // beyond 65504 is kCorrupt, naming file (`where`), tensor, wanted and found.
 Result<void> read_floats(const Tensor& tensor, const std::string& where, std::span<float> out);
-Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out);
+Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out,
+                         kernels::ThreadPool& pool);
 
 // Some quantisers write a bias of zeros, "X.bias" [rows], for layers that have none; any other is
 // kUnsupported.

@@ -154,22 +154,42 @@ void import_output_words(const Int4Linear& linear, int32_t begin, int32_t end, u
   }
 }
 
-// Rows begin .. end-1 of the integers, in the order of the checkpoint. Sixteen at a time: one cache
-// line of each row of words that holds several outputs, read once.
+// Rows begin .. end-1 of the integers, [end - begin, cols], in the order of the checkpoint.
+void import_integers(const Int4Linear& linear, int32_t begin, int32_t end, uint8_t* q) {
+  if (linear.config.format == Format::kAwq) {
+    import_output_words(linear, begin, end, q);
+  } else {
+    import_input_words(linear, begin, end, q);
+  }
+}
+
+// Sixteen rows at a time: one cache line of each row of words that holds several outputs, read
+// once. Each time use(first, last).
 template <class Use>
-void for_each_block(const Int4Linear& linear, int32_t begin, int32_t end, const Use& use) {
+void for_each_block(int32_t begin, int32_t end, const Use& use) {
   constexpr int32_t kBlock = 16;
-  std::vector<uint8_t> q(static_cast<size_t>(kBlock) * static_cast<size_t>(linear.cols));
-  for (int32_t first = begin; first < end; first += kBlock) {
-    const int32_t last = std::min(first + kBlock, end);
-    if (linear.config.format == Format::kAwq) {
-      import_output_words(linear, first, last, q.data());
-    } else {
-      import_input_words(linear, first, last, q.data());
-    }
-    for (int32_t n = first; n < last; ++n) {
-      use(n, q.data() + int64_t{n - first} * linear.cols);
-    }
+  for (int32_t first = begin; first < end; first += kBlock)
+    use(first, std::min(first + kBlock, end));
+}
+
+// The same with the integers of each row in turn: use(n, q).
+template <class Use>
+void for_each_row(const Int4Linear& linear, int32_t begin, int32_t end, const Use& use) {
+  std::vector<uint8_t> q;
+  for_each_block(begin, end, [&](int32_t first, int32_t last) {
+    q.resize(static_cast<size_t>(last - first) * static_cast<size_t>(linear.cols));
+    import_integers(linear, first, last, q.data());
+    for (int32_t n = first; n < last; ++n) use(n, q.data() + int64_t{n - first} * linear.cols);
+  });
+}
+
+// The scales and zeros of row n.
+void import_groups(const Int4Linear& linear, int32_t n, const Int4Rows& out) {
+  for (int32_t g = 0; g < out.shape.n_groups(); ++g) {
+    const int32_t source = g * out.shape.group / linear.group();
+    const int64_t i = int64_t{n} * out.shape.n_groups() + g;
+    out.scales[i] = kernels::float_to_half(scale_of(linear, source, n));
+    if (out.zeros != nullptr) out.zeros[i] = static_cast<uint8_t>(zero_of(linear, source, n));
   }
 }
 
@@ -259,24 +279,24 @@ std::optional<std::vector<int32_t>> grouped_order(const Int4Linear& linear) {
 
 void import_rows(const Int4Linear& linear, std::span<const int32_t> order, int32_t begin,
                  int32_t end, const Int4Rows& out) {
-  for_each_block(linear, begin, end, [&](int32_t n, const uint8_t* q) {
-    uint8_t* to = out.q + int64_t{n} * linear.cols;
-    if (order.empty()) std::copy_n(q, linear.cols, to);
-    for (size_t p = 0; p < order.size(); ++p) to[p] = q[order[p]];
-    for (int32_t g = 0; g < out.shape.n_groups(); ++g) {
-      const int32_t source = g * out.shape.group / linear.group();
-      const int64_t i = int64_t{n} * out.shape.n_groups() + g;
-      out.scales[i] = kernels::float_to_half(scale_of(linear, source, n));
-      if (out.zeros != nullptr) out.zeros[i] = static_cast<uint8_t>(zero_of(linear, source, n));
-    }
-  });
+  if (order.empty()) {
+    for_each_block(begin, end, [&](int32_t first, int32_t last) {
+      import_integers(linear, first, last, out.q + int64_t{first} * linear.cols);
+    });
+  } else {
+    for_each_row(linear, begin, end, [&](int32_t n, const uint8_t* q) {
+      uint8_t* to = out.q + int64_t{n} * linear.cols;
+      for (size_t p = 0; p < order.size(); ++p) to[p] = q[order[p]];
+    });
+  }
+  for (int32_t n = begin; n < end; ++n) import_groups(linear, n, out);
 }
 
 void dequantise_rows(const Int4Linear& linear, int32_t begin, int32_t end, float* out) {
   const auto n_groups = static_cast<size_t>(linear.n_groups());
   std::vector<float> scales(n_groups);
   std::vector<float> zeros(n_groups);
-  for_each_block(linear, begin, end, [&](int32_t n, const uint8_t* q) {
+  for_each_row(linear, begin, end, [&](int32_t n, const uint8_t* q) {
     for (size_t g = 0; g < n_groups; ++g) {
       scales[g] = scale_of(linear, static_cast<int32_t>(g), n);
       zeros[g] = static_cast<float>(zero_of(linear, static_cast<int32_t>(g), n));

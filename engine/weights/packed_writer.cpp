@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -112,15 +113,16 @@ PackedWriter::~PackedWriter() {
 }
 
 Result<void> PackedWriter::write(int64_t offset, std::span<const std::byte> bytes) {
-  const auto begin = static_cast<off_t>(offset);
+  constexpr size_t kPiece = size_t{16} << 20;  // the disk works on one while the next is copied
   while (!bytes.empty()) {
-    const ssize_t written = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    const auto piece = bytes.first(std::min(kPiece, bytes.size()));
+    const ssize_t written = ::pwrite(fd_, piece.data(), piece.size(), static_cast<off_t>(offset));
     if (written < 0 && errno == EINTR) continue;
     if (written <= 0) return io_error(temporary_, "write", written < 0 ? errno : ENOSPC);
+    (void)::sync_file_range(fd_, static_cast<off_t>(offset), written, SYNC_FILE_RANGE_WRITE);
     offset += written;
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
-  (void)::sync_file_range(fd_, begin, static_cast<off_t>(offset) - begin, SYNC_FILE_RANGE_WRITE);
   return {};
 }
 

@@ -3,10 +3,12 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/weights/direct_pack.h"
 #include "engine/weights/float_tensor.h"
 #include "engine/weights/mapped_file.h"
 #include "engine/weights/weight_binding.h"
@@ -107,6 +109,12 @@ Result<void> WeightSource::fill(size_t section_idx, std::span<std::byte> out,
                                 kernels::Int4Matrix* scratch) const {
   const WeightSection& section = wanted_[section_idx];
   if (section.kind == WeightKind::kInt4) {
+    const Int4Plan& plan = int4_[section_idx];
+    if (can_pack_directly(plan)) {
+      pack_directly(plan, out, pool);
+      conversion.n_linears += static_cast<int32_t>(plan.parts.size());
+      return {};
+    }
     kernels::Int4Matrix reuse = scratch != nullptr ? std::move(*scratch) : kernels::Int4Matrix();
     ASSIGN_OR_RETURN(kernels::Int4Matrix matrix, build_int4(int4_[section_idx], *checkpoint_, &pool,
                                                             conversion, std::move(reuse)));
@@ -120,10 +128,12 @@ Result<void> WeightSource::fill(size_t section_idx, std::span<std::byte> out,
   const std::string where = checkpoint_->where(name);
   if (section.kind == WeightKind::kFloat) return read_floats(tensor, where, as_span_of<float>(out));
   if (section.kind == WeightKind::kHalf) {
-    return read_halves(tensor, where, as_span_of<uint16_t>(out));
+    return read_halves(tensor, where, as_span_of<uint16_t>(out), pool);
   }
-  std::vector<uint16_t> halves(static_cast<size_t>(tensor.n_elements()));
-  TRY(read_halves(tensor, where, halves));
+  const auto n = static_cast<size_t>(tensor.n_elements());
+  const auto memory = std::make_unique_for_overwrite<uint16_t[]>(n);
+  const std::span halves(memory.get(), n);
+  TRY(read_halves(tensor, where, halves, pool));
   kernels::quantize_rows_int8<CpuTile>(halves, {section.rows, section.cols}, out, &pool);
   return {};
 }

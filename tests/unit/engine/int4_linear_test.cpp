@@ -9,6 +9,7 @@
 
 #include "engine/config/quant_config.h"
 #include "engine/weights/checkpoint.h"
+#include "engine/weights/direct_pack.h"
 #include "engine/weights/int4_section.h"
 #include "kernels/common/half.h"
 #include "kernels/quant/int4_codec.h"
@@ -178,6 +179,44 @@ TEST(GptqImport, StacksPartsAndKeepsMixedZeros) {
         ASSERT_EQ(kernels::weight_at(stacked, row, k), kernels::weight_at(alone, n, k));
       }
     }
+  }
+}
+
+TEST(GptqImport, PackedDirectlyHasTheBytesOfTheLongWay) {
+  kernels::ThreadPool pool(3);
+  for (const char* format : {"gptq", "gptq_v2"}) {
+    for (const int32_t group : {32, 64, 128}) {
+      TinyOptions options;
+      options.checkpoint_format = format;
+      options.group = group;
+      const Opened opened(make_tiny_checkpoint(options));
+      std::vector<Linear> parts;
+      for (const auto& [name, rows] : {std::pair{"q_proj", 128}, {"k_proj", 64}, {"v_proj", 64}}) {
+        const auto linear =
+            find_int4_linear(*opened.checkpoint, std::string("model.layers.0.self_attn.") + name,
+                             rows, 128, *opened.config);
+        ASSERT_TRUE(linear.ok()) << linear.error().message;
+        parts.push_back(*linear);
+      }
+      const Int4Plan plan = plan_int4(parts, InputOrder::kFixed);
+      ASSERT_TRUE(can_pack_directly(plan));
+      const auto n_bytes = static_cast<size_t>(kernels::CpuTile::bytes(plan.shape));
+      std::vector<std::byte> wanted(n_bytes), found(n_bytes, std::byte{0xa5});
+      kernels::pack<kernels::CpuTile>(exact_matrix(*opened.checkpoint, parts), wanted);
+      pack_directly(plan, found, pool);
+      EXPECT_TRUE(found == wanted) << format << ", group " << group;
+    }
+  }
+}
+
+TEST(GptqImport, IsNotPackedDirectlyWhereMoreThanPlacesChange) {
+  for (const auto& [zeros, group] : {std::pair{TinyZeros::kAsymmetric, 128},
+                                     std::pair{TinyZeros::kSymmetric, int32_t{kWholeColumn}}}) {
+    TinyOptions options;
+    options.zeros = zeros;
+    options.group = group;
+    const Opened opened(make_tiny_checkpoint(options));
+    EXPECT_FALSE(can_pack_directly(plan_int4({opened.up().value()}, InputOrder::kFixed)));
   }
 }
 
