@@ -23,8 +23,9 @@ PATIENCE = 120  # seconds for any one answer; packing the model on first use tak
 # Each scene: a file of this repository, the text whose first occurrence is taken out of it, and
 # what is typed in its place, in bursts. After each burst the user pauses.
 SCENES = [
-    ("scripts/demo.py", "    def request(self, method, params):\n",
-     ["    def ", "req", "uest"]),
+    ("scripts/demo.py", "            if \"error\" in answer:\n"
+                        "                raise DemoError(f\"{method}: {answer['error']['message']}\")\n",
+     ["            if ", "\"er", "ror\""]),
     ("lsp/cli/json_report.cpp", "  timings[\"totalMs\"] = milliseconds(outcome.timings.total);\n",
      ["  tim", "ings[\"total", "Ms\"] "]),
 ]
@@ -247,12 +248,12 @@ def show_totals(paper, completions, tokens):
     warm = [t for t in with_model if 2 * t["cachedTokens"] > t["promptTokens"]]
     paper.title("As the server counts")
     paper.line(f"  first token cold    {with_model[0]['firstTokenMs']:8.1f} ms "
-               f"({with_model[0]['promptTokens']} tokens of prompt to read)")
+               f"(the first: {with_model[0]['promptTokens']} tokens of prompt to read)")
     if warm:
         paper.line(f"  first token warm    {min(t['firstTokenMs'] for t in warm):8.1f} ms "
-                   "(most of the prompt in the cache)")
+                   f"(the fastest of {len(warm)}: most of the prompt in the cache)")
     paper.line(f"  tokens reused       {tokens['reused']:8} of "
-               f"{tokens['reused'] + tokens['prefilled']} prompt tokens came from the cache")
+               f"{tokens['reused'] + tokens['prefilled']} prompt tokens came from the cache (with those read ahead)")
     rate = decode_rate(completions)
     if rate is not None:
         paper.line(f"  tokens per second   {rate:8.0f} while writing")

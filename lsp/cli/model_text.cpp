@@ -224,7 +224,7 @@ std::string models_text(std::span<const ModelReport> reports) {
     const std::string what =
         !report.problem.empty()
             ? "cannot be used: " + report.problem
-            : fmt::format("{:>10}  {} parameters, {}{}", size_text(report.packed_bytes),
+            : fmt::format("{:>10}  {} parameters, from {}{}", size_text(report.packed_bytes),
                           count_text(report.n_parameters), report.format,
                           report.is_added ? "" : " (a checkpoint, packed when first used)");
     text +=
@@ -250,7 +250,7 @@ std::string model_text(const ModelReport& report) {
   add_line(text, "architecture", architecture_text(report.config));
   add_line(text, "parameters", count_text(report.n_parameters));
   add_line(text, "trained for", context_text(report.config));
-  add_line(text, "format", report.format);
+  add_line(text, "made from", report.format);
   add_line(text, "source", report.source);
   add_line(text, "conversion", report.conversion);
   add_line(text, "loss", loss_text(report.quantization.quality));
