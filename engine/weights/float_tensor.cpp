@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -12,7 +11,6 @@
 #include "engine/weights/block_formats.h"
 #include "kernels/common/check.h"
 #include "kernels/common/half.h"
-#include "kernels/common/math.h"
 
 namespace incipit::engine {
 namespace {
@@ -31,26 +29,6 @@ Error bad_value(const Tensor& tensor, const std::string& where, int64_t i, const
 }
 
 constexpr uint16_t kExponent = 0x7c00;  // all ones: infinite or not a number
-
-// Elements first .. first + out.size() - 1; returns the first that is none, or -1.
-int64_t halves_at(const Tensor& tensor, int64_t first, std::span<uint16_t> out) {
-  constexpr size_t kChunk = 4096;  // a multiple of every block
-  const bool as_they_are = tensor.type == TensorType::kF16;
-  if (as_they_are) std::memcpy(out.data(), tensor.data.data() + first * 2, out.size() * 2);
-  std::array<float, kChunk> floats;
-  for (size_t begin = 0; begin < out.size(); begin += kChunk) {
-    const size_t end = std::min(begin + kChunk, out.size());
-    if (!as_they_are) {
-      const auto some = std::span(floats).first(end - begin);
-      copy_floats(tensor, first + static_cast<int64_t>(begin), some);
-      std::ranges::transform(some, out.begin() + static_cast<ptrdiff_t>(begin),
-                             kernels::float_to_half);
-    }
-    for (size_t i = begin; i < end; ++i)
-      if ((out[i] & kExponent) == kExponent) return first + static_cast<int64_t>(i);
-  }
-  return -1;
-}
 
 }  // namespace
 
@@ -105,25 +83,30 @@ Result<void> read_floats(const Tensor& tensor, const std::string& where, std::sp
   return {};
 }
 
-Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out,
-                         kernels::ThreadPool& pool) {
-  CHECK_EQ(static_cast<int64_t>(out.size()), tensor.n_elements());
-  constexpr int64_t kPart = int64_t{1} << 16;  // a multiple of every block
-  std::atomic<int64_t> bad{tensor.n_elements()};
-  pool.parallel_for(kernels::ceil_div(tensor.n_elements(), kPart), 1, [&](int64_t b, int64_t e) {
-    const int64_t first = b * kPart;
-    const int64_t n = std::min(e * kPart, tensor.n_elements()) - first;
-    const int64_t found =
-        halves_at(tensor, first, out.subspan(static_cast<size_t>(first), static_cast<size_t>(n)));
-    int64_t before = bad;
-    while (found >= 0 && found < before && !bad.compare_exchange_weak(before, found)) {
+int64_t copy_halves(const Tensor& tensor, int64_t first, std::span<uint16_t> out) {
+  constexpr size_t kChunk = 4096;  // a multiple of every block
+  const bool as_they_are = tensor.type == TensorType::kF16;
+  if (as_they_are) std::memcpy(out.data(), tensor.data.data() + first * 2, out.size() * 2);
+  std::array<float, kChunk> floats;
+  for (size_t begin = 0; begin < out.size(); begin += kChunk) {
+    const size_t end = std::min(begin + kChunk, out.size());
+    if (!as_they_are) {
+      const auto some = std::span(floats).first(end - begin);
+      copy_floats(tensor, first + static_cast<int64_t>(begin), some);
+      std::ranges::transform(some, out.begin() + static_cast<ptrdiff_t>(begin),
+                             kernels::float_to_half);
     }
-  });
-  if (bad == tensor.n_elements()) return {};
-  const int64_t block = bad / kPart * kPart;  // blocks are read whole
-  std::vector<float> floats(static_cast<size_t>(std::min(kPart, tensor.n_elements() - block)));
-  copy_floats(tensor, block, floats);
-  return bad_value(tensor, where, bad, kHalfWanted, floats[static_cast<size_t>(bad - block)]);
+    for (size_t i = begin; i < end; ++i)
+      if ((out[i] & kExponent) == kExponent) return first + static_cast<int64_t>(i);
+  }
+  return -1;
+}
+
+Error not_a_half(const Tensor& tensor, const std::string& where, int64_t i) {
+  const int64_t block = is_block_type(tensor.type) ? block_shape(tensor.type).n_elements : 1;
+  std::vector<float> floats(static_cast<size_t>(block));  // blocks are read whole
+  copy_floats(tensor, i / block * block, floats);
+  return bad_value(tensor, where, i, kHalfWanted, floats[static_cast<size_t>(i % block)]);
 }
 
 Result<void> check_no_bias(const Checkpoint& checkpoint, const std::string& linear, int32_t rows) {

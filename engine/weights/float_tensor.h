@@ -9,7 +9,6 @@
 #include "engine/base/result.h"
 #include "engine/weights/checkpoint.h"
 #include "engine/weights/tensor_file.h"
-#include "kernels/common/thread_pool.h"
 
 namespace incipit::engine {
 
@@ -26,11 +25,15 @@ float float_at(const Tensor& tensor, int64_t i);
 // blocks.
 void copy_floats(const Tensor& tensor, int64_t first, std::span<float> out);
 
-// Every element, out.size() == n_elements(). A value that is infinite, not a number or (for fp16)
-// beyond 65504 is kCorrupt, naming file (`where`), tensor, wanted and found.
+// Every element, out.size() == n_elements(). A value that is infinite or not a number is kCorrupt,
+// naming file (`where`), tensor, wanted and found.
 Result<void> read_floats(const Tensor& tensor, const std::string& where, std::span<float> out);
-Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out,
-                         kernels::ThreadPool& pool);
+
+// Elements first .. first + out.size() - 1 in fp16, of a block type from and to whole blocks;
+// several threads may do that. Returns the first that fp16 cannot hold as a number, or -1.
+int64_t copy_halves(const Tensor& tensor, int64_t first, std::span<uint16_t> out);
+// What is wrong with element i: kCorrupt.
+Error not_a_half(const Tensor& tensor, const std::string& where, int64_t i);
 
 // Some quantisers write a bias of zeros, "X.bias" [rows], for layers that have none; any other is
 // kUnsupported.

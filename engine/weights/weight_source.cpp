@@ -2,7 +2,9 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -41,6 +43,26 @@ Result<void> check_layers(const Checkpoint& checkpoint, const ModelConfig& confi
     }
   }
   return {};
+}
+
+// All elements in fp16, read by all threads; the error is that of the first that is no number.
+Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out,
+                         kernels::ThreadPool& pool) {
+  CHECK_EQ(static_cast<int64_t>(out.size()), tensor.n_elements());
+  constexpr int64_t kPart = int64_t{1} << 16;  // a multiple of every block
+  const int64_t n = tensor.n_elements();
+  std::atomic<int64_t> bad{n};
+  pool.parallel_for(kernels::ceil_div(n, kPart), 1, [&](int64_t begin, int64_t end) {
+    const int64_t first = begin * kPart;
+    const int64_t count = std::min(end * kPart, n) - first;
+    const int64_t found = copy_halves(
+        tensor, first, out.subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+    int64_t before = bad;
+    while (found >= 0 && found < before && !bad.compare_exchange_weak(before, found)) {
+    }
+  });
+  if (bad == n) return {};
+  return not_a_half(tensor, where, bad);
 }
 
 }  // namespace
