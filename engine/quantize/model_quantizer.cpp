@@ -146,7 +146,9 @@ QuantizeMemory quantize_memory(const ModelConfig& c, const QuantizeInputs& input
   // Two slices of the head, their logits, the hidden states before it; the packed head.
   const int64_t head = 2 * 4 * (int64_t{kHeadRows} * c.hidden + held_out * (kHeadRows + c.hidden)) +
                        int64_t{c.vocab} * c.hidden;
-  const int64_t embedding = 2 * int64_t{c.vocab} * c.hidden;
+  // The packed head, and beside it its numbers in fp16 or, as one section is written while the next
+  // is made, the packed embedding.
+  const int64_t embedding = 3 * int64_t{c.vocab} * c.hidden;
   QuantizeMemory memory;
   memory.host_bytes = tokens * (4 * c.hidden + 2 * kept) + scratch +
                       std::max({largest, head, embedding}) + (on_device ? kCudaSliceBytes : 0);
