@@ -201,7 +201,9 @@ Result<void> ModelQuantizer::prepare() {
   return {};
 }
 
-Result<void> ModelQuantizer::operator()(size_t section_idx, std::span<std::byte> out) {
+Result<void> ModelQuantizer::operator()(size_t section_idx, int64_t offset,
+                                        std::span<std::byte> out) {
+  CHECK_EQ(offset, 0);
   const WeightSection& section = source_.wanted(section_idx);
   section_ = section.name;
   if (!streams_) TRY(prepare());
@@ -210,7 +212,7 @@ Result<void> ModelQuantizer::operator()(size_t section_idx, std::span<std::byte>
   TRY(tick());
   {
     const AddSeconds clock(times_.reading_s);
-    TRY(source_.fill(section_idx, out, pool_, conversion_));
+    TRY(source_.fill(section_idx, 0, out, pool_, conversion_));
   }
   if (section.kind == WeightKind::kFloat) {
     const auto* const values = reinterpret_cast<const float*>(out.data());
@@ -290,7 +292,7 @@ Result<void> ModelQuantizer::quantise(size_t section_idx, std::span<std::byte> o
   } else {
     {
       const AddSeconds clock(times_.packing_s);
-      TRY(source_.fill(section_idx, out, pool_, conversion_));
+      TRY(source_.fill(section_idx, 0, out, pool_, conversion_));
     }
     TRY(solver_.replace(kernels::unpack<CpuTile>({out.data(), plan.shape})));
   }

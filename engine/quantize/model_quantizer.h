@@ -51,8 +51,8 @@ class ModelQuantizer {
                  const PackProgress& progress, const CancelToken& cancel);
   ~ModelQuantizer();
 
-  // A FillSection: sections in ascending order, each once.
-  Result<void> operator()(size_t section_idx, std::span<std::byte> out);
+  // A FillSection: sections in ascending order, each once and as a whole.
+  Result<void> operator()(size_t section_idx, int64_t offset, std::span<std::byte> out);
 
   // Complete after the last section; its recipe is the caller's.
   const QuantizeReport& report() const { return report_; }

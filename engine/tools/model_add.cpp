@@ -191,7 +191,8 @@ Result<void> pack(const fs::path& weights, const Job& job, const WeightSource& s
                            cancel);
   {
     const AddSeconds clock(walked.seconds);
-    TRY(pack_sections(weights, job.source.path, job.opened, source, std::ref(quantizer)));
+    TRY(pack_sections(weights, job.source.path, job.opened, source.sections(),
+                      std::ref(quantizer)));
   }
   walked.times = quantizer.times();
   manifest.quantization = quantizer.report();

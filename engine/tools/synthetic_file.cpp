@@ -68,7 +68,7 @@ Result<SyntheticFile> SyntheticFile::write(const ModelConfig& config,
   std::vector<PackedSection> packed;
   for (const WeightSection& section : sections)
     packed.push_back(packed_section(section, kGroup, false));
-  const auto fill = [&](size_t i, std::span<std::byte> out) -> Result<void> {
+  const auto fill = [&](size_t i, int64_t /*whole*/, std::span<std::byte> out) -> Result<void> {
     const void* data = data_of(sections[i], weights);
     CHECK(data != nullptr);
     std::memcpy(out.data(), data, out.size());

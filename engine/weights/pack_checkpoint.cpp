@@ -50,20 +50,22 @@ SectionFiller::SectionFiller(const WeightSource& source, const PackProgress& pro
   for (const PackedSection& section : source.sections()) total_bytes_ += section.bytes;
 }
 
-Result<void> SectionFiller::operator()(size_t section_idx, std::span<std::byte> out) {
+Result<void> SectionFiller::operator()(size_t section_idx, int64_t offset,
+                                       std::span<std::byte> out) {
   if (cancel_.cancelled()) {
     return Error{ErrorCode::kCancelled, "weights: loading was cancelled"};
   }
   if (progress_) progress_(done_bytes_, total_bytes_, source_.sections()[section_idx].name);
   done_bytes_ += static_cast<int64_t>(out.size());
   if (section_idx == 0) source_.read_ahead(0);
-  if (section_idx + 1 < source_.sections().size()) source_.read_ahead(section_idx + 1);
-  return source_.fill(section_idx, out, pool_, conversion_, &scratch_);
+  if (offset == 0 && section_idx + 1 < source_.sections().size())
+    source_.read_ahead(section_idx + 1);
+  return source_.fill(section_idx, offset, out, pool_, conversion_, &scratch_);
 }
 
 Result<void> pack_sections(const std::filesystem::path& path,
                            const std::filesystem::path& model_dir, const OpenedCheckpoint& opened,
-                           const WeightSource& source, const FillSection& fill) {
+                           std::vector<PackedSection> sections, const FillSection& fill) {
   // A checkpoint that was edited while it was read must not be published under either state.
   const auto unchanged = [&]() -> Result<void> {
     ASSIGN_OR_RETURN(const OpenedCheckpoint now,
@@ -73,7 +75,7 @@ Result<void> pack_sections(const std::filesystem::path& path,
                  fmt::format("{}: want an unchanging checkpoint, found it edited while it was read",
                              model_dir.string())};
   };
-  return write_packed_file(path, opened.identity, source.sections(), fill, unchanged);
+  return write_packed_file(path, opened.identity, std::move(sections), fill, unchanged);
 }
 
 Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
@@ -81,7 +83,7 @@ Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
                                    const OpenedCheckpoint& opened, const WeightSource& source,
                                    const PackProgress& progress, const CancelToken& cancel) {
   SectionFiller filler(source, progress, cancel);
-  TRY(pack_sections(path, model_dir, opened, source, std::ref(filler)));
+  TRY(pack_sections(path, model_dir, opened, source.sections_in_pieces(), std::ref(filler)));
   return filler.conversion();
 }
 

@@ -40,7 +40,7 @@ class SectionFiller {
  public:
   SectionFiller(const WeightSource& source, const PackProgress& progress,
                 const CancelToken& cancel);
-  Result<void> operator()(size_t section_idx, std::span<std::byte> out);
+  Result<void> operator()(size_t section_idx, int64_t offset, std::span<std::byte> out);
   const Conversion& conversion() const { return conversion_; }  // of what was filled so far
 
  private:
@@ -57,7 +57,7 @@ class SectionFiller {
 // Writes the packed file. A checkpoint that was edited meanwhile is an error and leaves no file.
 Result<void> pack_sections(const std::filesystem::path& path,
                            const std::filesystem::path& model_dir, const OpenedCheckpoint& opened,
-                           const WeightSource& source, const FillSection& fill);
+                           std::vector<PackedSection> sections, const FillSection& fill);
 // The same with a SectionFiller; says how true the packed weights are.
 Result<Conversion> pack_checkpoint(const std::filesystem::path& path,
                                    const std::filesystem::path& model_dir,

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <future>
 #include <memory>
+#include <numeric>
 #include <type_traits>
 #include <utility>
 
@@ -22,6 +23,9 @@ namespace {
 
 constexpr std::array<char, 8> kMagic = {'I', 'N', 'C', 'I', 'P', 'I', 'T', 'W'};
 constexpr uint32_t kMaxSections = 1 << 16;
+// Copying smaller files is not felt, and they start at once while they are in the page cache.
+constexpr int64_t kPastPageCacheFrom = int64_t{1} << 30;
+constexpr int64_t kPieceBytes = int64_t{64} << 20;  // about a section of an 8B layer
 
 // The beginning of the file; little-endian. docs/weight-format.md has the table.
 struct FileHeader {
@@ -175,26 +179,63 @@ Result<PackedSection> read_section(std::span<const std::byte> bytes, size_t idx,
   return section;
 }
 
-// Fills a section while the one before it is written: there are two buffers of the largest size.
+// Bytes of a section that are filled at once.
+int64_t bytes_at_once(const PackedSection& section) {
+  if (section.piece_bytes == 0) return section.bytes;
+  const int64_t aligned = std::lcm(section.piece_bytes, PackedWriter::kDirectBlock);
+  const int64_t unit = aligned <= kPieceBytes ? aligned : section.piece_bytes;
+  return std::min(std::max(kPieceBytes / unit, int64_t{1}) * unit, section.bytes);
+}
+
+// Fills a piece while the one before it is written: there are two buffers of the largest size.
+class SectionWriter {
+ public:
+  static Result<SectionWriter> create(PackedWriter& writer,
+                                      const std::vector<PackedSection>& sections) {
+    int64_t most = 0;
+    for (const PackedSection& section : sections) most = std::max(most, bytes_at_once(section));
+    ASSIGN_OR_RETURN(auto one, MemoryBlock::allocate(most));
+    ASSIGN_OR_RETURN(auto other, MemoryBlock::allocate(most));
+    return SectionWriter(writer, std::move(one), std::move(other));
+  }
+
+  // Sets the section's checksum, at the latest when wait() has returned.
+  Result<void> write(PackedSection& section, size_t section_idx, const FillSection& fill) {
+    const int64_t at_once = bytes_at_once(section);
+    for (int64_t offset = 0; offset < section.bytes; offset += at_once) {
+      const int64_t n = std::min(at_once, section.bytes - offset);
+      const auto bytes = buffers_[n_pieces_++ % 2]->bytes().first(static_cast<size_t>(n));
+      TRY(fill(section_idx, offset, bytes));
+      TRY(wait());
+      const bool last = offset + n == section.bytes;
+      written_ = std::async(std::launch::async, [this, &section, offset, bytes, last] {
+        checksum_.add(bytes);
+        if (last) section.checksum = checksum_.take();
+        return writer_.write(section.offset + offset, bytes);
+      });
+    }
+    return {};
+  }
+
+  Result<void> wait() { return written_.valid() ? written_.get() : Result<void>(); }
+
+ private:
+  using Buffer = std::shared_ptr<const MemoryBlock>;
+  SectionWriter(PackedWriter& writer, Buffer one, Buffer other)
+      : writer_(writer), buffers_{std::move(one), std::move(other)} {}
+
+  PackedWriter& writer_;
+  std::array<Buffer, 2> buffers_;
+  size_t n_pieces_ = 0;
+  RunningChecksum checksum_;
+  std::future<Result<void>> written_;
+};
+
 Result<void> write_sections(PackedWriter& writer, std::vector<PackedSection>& sections,
                             const FillSection& fill) {
-  int64_t most = 0;
-  for (const PackedSection& section : sections) most = std::max(most, section.bytes);
-  const auto buffers =
-      std::array{std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(most)),
-                 std::make_unique_for_overwrite<std::byte[]>(static_cast<size_t>(most))};
-  std::future<Result<void>> written;
-  for (size_t i = 0; i < sections.size(); ++i) {
-    PackedSection& section = sections[i];
-    const std::span bytes(buffers[i % 2].get(), static_cast<size_t>(section.bytes));
-    TRY(fill(i, bytes));
-    if (written.valid()) TRY(written.get());
-    written = std::async(std::launch::async, [&writer, &section, bytes] {
-      section.checksum = checksum(bytes);
-      return writer.write(section.offset, bytes);
-    });
-  }
-  return written.valid() ? written.get() : Result<void>();
+  ASSIGN_OR_RETURN(SectionWriter pieces, SectionWriter::create(writer, sections));
+  for (size_t i = 0; i < sections.size(); ++i) TRY(pieces.write(sections[i], i, fill));
+  return pieces.wait();
 }
 
 }  // namespace
@@ -212,7 +253,7 @@ std::span<const std::byte> PackedImage::bytes_of(const PackedSection& section) c
 int64_t place_sections(std::vector<PackedSection>& sections) {
   auto end = static_cast<int64_t>(header_bytes(sections.size()));
   for (PackedSection& section : sections) {
-    section.offset = kernels::round_up(end, kSectionAlignment);
+    section.offset = kernels::round_up(end, kPlacedAlignment);
     end = section.offset + section.bytes;
   }
   return end;
@@ -222,7 +263,8 @@ Result<void> write_packed_file(const std::filesystem::path& path, const PackedId
                                std::vector<PackedSection> sections, const FillSection& fill,
                                const std::function<Result<void>()>& accept) {
   const int64_t file_bytes = place_sections(sections);
-  ASSIGN_OR_RETURN(PackedWriter writer, PackedWriter::create(path, file_bytes));
+  const auto cache = file_bytes < kPastPageCacheFrom ? PageCache::kThrough : PageCache::kPast;
+  ASSIGN_OR_RETURN(PackedWriter writer, PackedWriter::create(path, file_bytes, cache));
   TRY(write_sections(writer, sections, fill));
   TRY(writer.write(0, make_header(identity, sections, file_bytes)));
   TRY(accept());
@@ -235,8 +277,9 @@ Result<PackedImage> make_packed_image(std::vector<PackedSection> sections,
   ASSIGN_OR_RETURN(const auto block, MemoryBlock::allocate(size));
   for (size_t i = 0; i < sections.size(); ++i) {
     const PackedSection& section = sections[i];
-    TRY(fill(i, block->bytes().subspan(static_cast<size_t>(section.offset),
-                                       static_cast<size_t>(section.bytes))));
+    TRY(fill(i, 0,
+             block->bytes().subspan(static_cast<size_t>(section.offset),
+                                    static_cast<size_t>(section.bytes))));
   }
   return PackedImage{std::move(sections), block->bytes(), block};
 }

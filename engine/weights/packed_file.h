@@ -22,7 +22,9 @@
 namespace incipit::engine {
 
 inline constexpr uint32_t kPackedVersion = 1;
-inline constexpr int64_t kSectionAlignment = 64;
+inline constexpr int64_t kSectionAlignment = 64;  // what a reader may rely on
+// What this writer does: whole pages, which can be written past the page cache.
+inline constexpr int64_t kPlacedAlignment = 4096;
 
 // What a packed file must have been made from and for. Any difference makes it stale.
 struct PackedIdentity {
@@ -43,6 +45,9 @@ struct PackedSection {
   int64_t offset = 0;      // from the beginning of the file, a multiple of kSectionAlignment
   int64_t bytes = 0;
   uint64_t checksum = 0;  // XXH3 of the bytes
+  // Not in the file: the section can be filled in pieces of any multiple of so many bytes; 0: only
+  // as a whole.
+  int64_t piece_bytes = 0;
 };
 
 // The sections and their bytes, wherever those are.
@@ -58,8 +63,10 @@ struct PackedImage {
 // Sets `offset` of each section (their `bytes` are set) and returns the size of the whole image.
 int64_t place_sections(std::vector<PackedSection>& sections);
 
-// Fills one section; `out` holds exactly its bytes, uninitialised.
-using FillSection = std::function<Result<void>(size_t section_idx, std::span<std::byte> out)>;
+// Fills a section's bytes from `offset` on; `out` is uninitialised. Sections come in order, and the
+// pieces of one in order; what has no `piece_bytes` comes as a whole.
+using FillSection =
+    std::function<Result<void>(size_t section_idx, int64_t offset, std::span<std::byte> out)>;
 
 // Writes the file, creating its directory. `accept` is asked when all is written, before the
 // rename: an error leaves no file behind.

@@ -60,6 +60,14 @@ void sync_directory(const fs::path& directory) {
   ::close(fd);
 }
 
+// The bytes at the beginning of `bytes` that one call can write past the page cache.
+size_t direct_bytes(int64_t offset, std::span<const std::byte> bytes) {
+  const auto address = reinterpret_cast<uintptr_t>(bytes.data());
+  if (offset % PackedWriter::kDirectBlock != 0 || address % PackedWriter::kDirectBlock != 0)
+    return 0;
+  return bytes.size() - bytes.size() % PackedWriter::kDirectBlock;
+}
+
 }  // namespace
 
 void remove_stale_temporaries(const fs::path& path) {
@@ -79,7 +87,7 @@ void remove_stale_temporaries(const fs::path& path) {
   }
 }
 
-Result<PackedWriter> PackedWriter::create(const fs::path& path, int64_t size) {
+Result<PackedWriter> PackedWriter::create(const fs::path& path, int64_t size, PageCache cache) {
   std::error_code failure;
   fs::create_directories(path.parent_path(), failure);
   if (failure) {
@@ -99,29 +107,51 @@ Result<PackedWriter> PackedWriter::create(const fs::path& path, int64_t size) {
   if (refused != 0 && refused != EINVAL && refused != EOPNOTSUPP) {
     return io_error(writer.temporary_, fmt::format("reserve {} bytes", size).c_str(), refused);
   }
+  if (cache == PageCache::kPast)
+    writer.direct_fd_ = ::open(writer.temporary_.c_str(), O_WRONLY | O_DIRECT | O_CLOEXEC);
   return writer;
 }
 
 PackedWriter::PackedWriter(PackedWriter&& other) noexcept
     : path_(std::move(other.path_)),
       temporary_(std::exchange(other.temporary_, {})),
-      fd_(std::exchange(other.fd_, -1)) {}
+      fd_(std::exchange(other.fd_, -1)),
+      direct_fd_(std::exchange(other.direct_fd_, -1)) {}
 
 PackedWriter::~PackedWriter() {
+  stop_direct();
   if (fd_ >= 0) ::close(fd_);
   if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void PackedWriter::stop_direct() {
+  if (direct_fd_ >= 0) ::close(direct_fd_);
+  direct_fd_ = -1;
+}
+
+Result<size_t> PackedWriter::write_some(int64_t offset, std::span<const std::byte> bytes) {
+  const size_t n_direct = direct_fd_ >= 0 ? direct_bytes(offset, bytes) : 0;
+  const int fd = n_direct > 0 ? direct_fd_ : fd_;
+  const size_t n = n_direct > 0 ? n_direct : bytes.size();
+  const ssize_t written = ::pwrite(fd, bytes.data(), n, static_cast<off_t>(offset));
+  if (written < 0 && errno == EINTR) return size_t{0};
+  if (written < 0 && errno == EINVAL && n_direct > 0) {  // larger blocks are wanted, or none
+    stop_direct();
+    return size_t{0};
+  }
+  if (written <= 0) return io_error(temporary_, "write", written < 0 ? errno : ENOSPC);
+  if (n_direct == 0)
+    (void)::sync_file_range(fd_, static_cast<off_t>(offset), written, SYNC_FILE_RANGE_WRITE);
+  return static_cast<size_t>(written);
 }
 
 Result<void> PackedWriter::write(int64_t offset, std::span<const std::byte> bytes) {
   constexpr size_t kPiece = size_t{16} << 20;  // the disk works on one while the next is copied
   while (!bytes.empty()) {
-    const auto piece = bytes.first(std::min(kPiece, bytes.size()));
-    const ssize_t written = ::pwrite(fd_, piece.data(), piece.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return io_error(temporary_, "write", written < 0 ? errno : ENOSPC);
-    (void)::sync_file_range(fd_, static_cast<off_t>(offset), written, SYNC_FILE_RANGE_WRITE);
-    offset += written;
-    bytes = bytes.subspan(static_cast<size_t>(written));
+    ASSIGN_OR_RETURN(const size_t written,
+                     write_some(offset, bytes.first(std::min(kPiece, bytes.size()))));
+    offset += static_cast<int64_t>(written);
+    bytes = bytes.subspan(written);
   }
   return {};
 }

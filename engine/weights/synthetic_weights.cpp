@@ -214,7 +214,7 @@ Result<Weights<CpuTile>> synthetic_weights(const ModelConfig& config, HeadFormat
     packed.push_back(packed_section(section, kGroup, false));
   }
   kernels::ThreadPool pool(n_threads);
-  const auto fill = [&](size_t i, std::span<std::byte> out) -> Result<void> {
+  const auto fill = [&](size_t i, int64_t /*whole*/, std::span<std::byte> out) -> Result<void> {
     const Piece piece{out, seed, checksum(std::string_view(wanted[i].name))};
     fill_section(wanted[i], piece, config, n_tokens, pool);
     return {};

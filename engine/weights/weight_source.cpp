@@ -22,6 +22,7 @@ namespace incipit::engine {
 namespace {
 
 using kernels::CpuTile;
+using HeadTile = kernels::Int8Layout<CpuTile>;
 
 // Sections lie at multiples of 64 bytes in memory that a vector or a mapping provides.
 template <class T>
@@ -45,24 +46,38 @@ Result<void> check_layers(const Checkpoint& checkpoint, const ModelConfig& confi
   return {};
 }
 
-// All elements in fp16, read by all threads; the error is that of the first that is no number.
-Result<void> read_halves(const Tensor& tensor, const std::string& where, std::span<uint16_t> out,
-                         kernels::ThreadPool& pool) {
-  CHECK_EQ(static_cast<int64_t>(out.size()), tensor.n_elements());
+// Elements from `first` on in fp16, read by all threads; the error is that of the first that is no
+// number.
+Result<void> read_halves(const Tensor& tensor, const std::string& where, int64_t first,
+                         std::span<uint16_t> out, kernels::ThreadPool& pool) {
+  const auto n = static_cast<int64_t>(out.size());
+  CHECK_LE(first + n, tensor.n_elements());
   constexpr int64_t kPart = int64_t{1} << 16;  // a multiple of every block
-  const int64_t n = tensor.n_elements();
-  std::atomic<int64_t> bad{n};
+  const int64_t end_of_tensor = tensor.n_elements();
+  std::atomic<int64_t> bad{end_of_tensor};
   pool.parallel_for(kernels::ceil_div(n, kPart), 1, [&](int64_t begin, int64_t end) {
-    const int64_t first = begin * kPart;
-    const int64_t count = std::min(end * kPart, n) - first;
+    const int64_t from = begin * kPart;
+    const int64_t count = std::min(end * kPart, n) - from;
     const int64_t found = copy_halves(
-        tensor, first, out.subspan(static_cast<size_t>(first), static_cast<size_t>(count)));
+        tensor, first + from, out.subspan(static_cast<size_t>(from), static_cast<size_t>(count)));
     int64_t before = bad;
     while (found >= 0 && found < before && !bad.compare_exchange_weak(before, found)) {
     }
   });
-  if (bad == n) return {};
+  if (bad == end_of_tensor) return {};
   return not_a_half(tensor, where, bad);
+}
+
+// Rows of the head, from a tile's first on: rounded and packed as they are read.
+Result<void> read_int8_rows(const Tensor& tensor, const std::string& where,
+                            const kernels::Int8Shape& shape, int64_t first_row,
+                            std::span<std::byte> out, kernels::ThreadPool& pool) {
+  const auto n = static_cast<size_t>(int64_t{shape.rows} * shape.cols);
+  const auto memory = std::make_unique_for_overwrite<uint16_t[]>(n);
+  const std::span halves(memory.get(), n);
+  TRY(read_halves(tensor, where, first_row * shape.cols, halves, pool));
+  kernels::quantize_rows_int8<CpuTile>(halves, shape, out, &pool);
+  return {};
 }
 
 }  // namespace
@@ -126,38 +141,59 @@ Result<void> WeightSource::add(WeightSection section, const QuantConfig& quant,
   return {};
 }
 
-Result<void> WeightSource::fill(size_t section_idx, std::span<std::byte> out,
+std::vector<PackedSection> WeightSource::sections_in_pieces() const {
+  std::vector<PackedSection> sections = packed_;
+  for (PackedSection& section : sections) {
+    // Whole rows; block types are made of whole blocks, and rows of those.
+    if (section.kind == WeightKind::kHalf) section.piece_bytes = int64_t{section.cols} * 2;
+    if (section.kind == WeightKind::kInt8)
+      section.piece_bytes = HeadTile::tile_bytes({0, section.cols});
+  }
+  return sections;
+}
+
+Result<void> WeightSource::fill_int4(size_t section_idx, std::span<std::byte> out,
+                                     kernels::ThreadPool& pool, Conversion& conversion,
+                                     kernels::Int4Matrix* scratch) const {
+  const Int4Plan& plan = int4_[section_idx];
+  if (can_pack_directly(plan)) {
+    pack_directly(plan, out, pool);
+    conversion.n_linears += static_cast<int32_t>(plan.parts.size());
+    return {};
+  }
+  kernels::Int4Matrix reuse = scratch != nullptr ? std::move(*scratch) : kernels::Int4Matrix();
+  ASSIGN_OR_RETURN(kernels::Int4Matrix matrix,
+                   build_int4(plan, *checkpoint_, &pool, conversion, std::move(reuse)));
+  kernels::pack<CpuTile>(matrix, out, &pool);
+  if (scratch != nullptr) *scratch = std::move(matrix);
+  return {};
+}
+
+Result<void> WeightSource::fill(size_t section_idx, int64_t offset, std::span<std::byte> out,
                                 kernels::ThreadPool& pool, Conversion& conversion,
                                 kernels::Int4Matrix* scratch) const {
   const WeightSection& section = wanted_[section_idx];
   if (section.kind == WeightKind::kInt4) {
-    const Int4Plan& plan = int4_[section_idx];
-    if (can_pack_directly(plan)) {
-      pack_directly(plan, out, pool);
-      conversion.n_linears += static_cast<int32_t>(plan.parts.size());
-      return {};
-    }
-    kernels::Int4Matrix reuse = scratch != nullptr ? std::move(*scratch) : kernels::Int4Matrix();
-    ASSIGN_OR_RETURN(kernels::Int4Matrix matrix, build_int4(int4_[section_idx], *checkpoint_, &pool,
-                                                            conversion, std::move(reuse)));
-    kernels::pack<CpuTile>(matrix, out, &pool);
-    if (scratch != nullptr) *scratch = std::move(matrix);
-    return {};
+    CHECK_EQ(offset, 0);
+    return fill_int4(section_idx, out, pool, conversion, scratch);
   }
   CHECK_EQ(section.parts.size(), size_t{1});
   const std::string& name = section.parts[0].tensor;
   const Tensor& tensor = *checkpoint_->find(name);
   const std::string where = checkpoint_->where(name);
-  if (section.kind == WeightKind::kFloat) return read_floats(tensor, where, as_span_of<float>(out));
-  if (section.kind == WeightKind::kHalf) {
-    return read_halves(tensor, where, as_span_of<uint16_t>(out), pool);
+  if (section.kind == WeightKind::kFloat) {
+    CHECK_EQ(offset, 0);
+    return read_floats(tensor, where, as_span_of<float>(out));
   }
-  const auto n = static_cast<size_t>(tensor.n_elements());
-  const auto memory = std::make_unique_for_overwrite<uint16_t[]>(n);
-  const std::span halves(memory.get(), n);
-  TRY(read_halves(tensor, where, halves, pool));
-  kernels::quantize_rows_int8<CpuTile>(halves, {section.rows, section.cols}, out, &pool);
-  return {};
+  if (section.kind == WeightKind::kHalf) {
+    return read_halves(tensor, where, offset / 2, as_span_of<uint16_t>(out), pool);
+  }
+  const int64_t tile_bytes = HeadTile::tile_bytes({section.rows, section.cols});
+  const int64_t first_row = offset / tile_bytes * HeadTile::kRows;
+  const int64_t n_rows = std::min(static_cast<int64_t>(out.size()) / tile_bytes * HeadTile::kRows,
+                                  section.rows - first_row);
+  return read_int8_rows(tensor, where, {static_cast<int32_t>(n_rows), section.cols}, first_row, out,
+                        pool);
 }
 
 void WeightSource::read_ahead(size_t section_idx) const {

@@ -26,13 +26,17 @@ class WeightSource {
                                    int32_t rounded_group = kRoundedGroup);
 
   const std::vector<PackedSection>& sections() const { return packed_; }
+  // The same for a writer that does not need them whole: embedding and head can come in pieces.
+  std::vector<PackedSection> sections_in_pieces() const;
   // What a section is made of; the plan has no parts unless it is INT4.
   const WeightSection& wanted(size_t section_idx) const { return wanted_[section_idx]; }
   const Int4Plan& int4_plan(size_t section_idx) const { return int4_[section_idx]; }
   const Checkpoint& checkpoint() const { return *checkpoint_; }
-  // Adds what the section loses to `conversion`. Works in the memory of `scratch`, if there is one.
-  Result<void> fill(size_t section_idx, std::span<std::byte> out, kernels::ThreadPool& pool,
-                    Conversion& conversion, kernels::Int4Matrix* scratch = nullptr) const;
+  // The section's bytes from `offset` on: as FillSection. Adds what the section loses to
+  // `conversion`. Works in the memory of `scratch`, if there is one.
+  Result<void> fill(size_t section_idx, int64_t offset, std::span<std::byte> out,
+                    kernels::ThreadPool& pool, Conversion& conversion,
+                    kernels::Int4Matrix* scratch = nullptr) const;
   // Has the section's tensors read from the disk, beside whatever else is done.
   void read_ahead(size_t section_idx) const;
 
@@ -40,6 +44,8 @@ class WeightSource {
   explicit WeightSource(const Checkpoint& checkpoint) : checkpoint_(&checkpoint) {}
   Result<void> add(WeightSection section, const QuantConfig& quant, int32_t rounded_group);
   void warn_of_ambiguous_zeros() const;
+  Result<void> fill_int4(size_t section_idx, std::span<std::byte> out, kernels::ThreadPool& pool,
+                         Conversion& conversion, kernels::Int4Matrix* scratch) const;
 
   const Checkpoint* checkpoint_;
   std::vector<WeightSection> wanted_;

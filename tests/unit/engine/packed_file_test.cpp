@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/weights/checksum.h"
+#include "engine/weights/memory_block.h"
 #include "engine/weights/packed_writer.h"
 #include "tests/support/temp_dir.h"
 
@@ -43,9 +44,9 @@ std::vector<PackedSection> some_sections() {
   return {norm, qkv};
 }
 
-Result<void> fill(size_t section_idx, std::span<std::byte> out) {
+Result<void> fill_section(size_t section_idx, int64_t offset, std::span<std::byte> out) {
   for (size_t i = 0; i < out.size(); ++i) {
-    out[i] = static_cast<std::byte>(i * 31 + section_idx * 7 + 1);
+    out[i] = static_cast<std::byte>((i + static_cast<size_t>(offset)) * 31 + section_idx * 7 + 1);
   }
   return {};
 }
@@ -55,7 +56,7 @@ Result<void> accept() {
 }
 
 void write_sample(const fs::path& path) {
-  const auto written = write_packed_file(path, kIdentity, some_sections(), fill, accept);
+  const auto written = write_packed_file(path, kIdentity, some_sections(), fill_section, accept);
   ASSERT_TRUE(written.ok()) << written.error().message;
 }
 
@@ -83,7 +84,7 @@ TEST(PackedFile, OpensToWhatWasWritten) {
   const auto bytes = file->image.bytes_of(*qkv);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(bytes.data()) % kSectionAlignment, 0U);
   std::vector<std::byte> wanted(1000);
-  ASSERT_TRUE(fill(1, wanted).ok());
+  ASSERT_TRUE(fill_section(1, 0, wanted).ok());
   EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), wanted.begin(), wanted.end()));
   EXPECT_EQ(file->image.find("layers.1.qkv"), nullptr);
 }
@@ -92,13 +93,42 @@ TEST(PackedFile, HoldsTheSameBytesInMemory) {
   const TempDir dir;
   write_sample(dir / "m.weights");
   const auto file = open_packed_file(dir / "m.weights");
-  const auto image = make_packed_image(some_sections(), fill);
+  const auto image = make_packed_image(some_sections(), fill_section);
   ASSERT_TRUE(file.ok() && image.ok());
   for (const PackedSection& section : file->image.sections) {
     const auto mapped = file->image.bytes_of(section);
     const auto made = image->bytes_of(*image->find(section.name));
     EXPECT_TRUE(std::equal(mapped.begin(), mapped.end(), made.begin(), made.end()));
   }
+}
+
+// What can be filled in pieces is, in order, and comes out as if it had been filled at once.
+TEST(PackedFile, WritesLargeSectionsInPieces) {
+  const TempDir dir;
+  std::vector<PackedSection> sections = some_sections();
+  PackedSection& large = sections[1];
+  large.piece_bytes = 1000;
+  large.bytes = (int64_t{64} << 20) + 3000;
+  std::vector<int64_t> offsets;
+  const auto fill = [&](size_t idx, int64_t offset, std::span<std::byte> out) -> Result<void> {
+    if (idx == 1) {
+      EXPECT_EQ(offset % 1000, 0);
+      offsets.push_back(offset);
+    }
+    std::memset(out.data(), static_cast<int>(idx + offsets.size()), out.size());
+    return {};
+  };
+  ASSERT_TRUE(write_packed_file(dir / "m.weights", kIdentity, sections, fill, accept).ok());
+  const auto file = open_packed_file(dir / "m.weights");
+  ASSERT_TRUE(file.ok());
+  EXPECT_TRUE(verify_sections(file->image, "m").ok());
+  const auto bytes = file->image.bytes_of(file->image.sections[1]);
+  ASSERT_EQ(offsets.size(), 2U);
+  EXPECT_EQ(offsets[0], 0);
+  for (const size_t i : {size_t{0}, static_cast<size_t>(offsets[1]) - 1})
+    EXPECT_EQ(bytes[i], std::byte{2});
+  for (const size_t i : {static_cast<size_t>(offsets[1]), bytes.size() - 1})
+    EXPECT_EQ(bytes[i], std::byte{3});
 }
 
 TEST(PackedFile, NamesTheFirstDifferenceFromWhatIsWanted) {
@@ -207,16 +237,18 @@ TEST(PackedFile, RefusesASectionOutsideTheFile) {
 
 TEST(PackedFile, LeavesNothingBehindWhenFillingOrAcceptingFails) {
   const TempDir dir;
-  const auto failing_fill = [](size_t idx, std::span<std::byte> out) -> Result<void> {
+  const auto failing_fill = [](size_t idx, int64_t offset,
+                               std::span<std::byte> out) -> Result<void> {
     if (idx == 1) return Error{ErrorCode::kCorrupt, "no"};
-    return fill(idx, out);
+    return fill_section(idx, offset, out);
   };
   const auto unfilled =
       write_packed_file(dir / "m.weights", kIdentity, some_sections(), failing_fill, accept);
   ASSERT_FALSE(unfilled.ok());
   EXPECT_EQ(unfilled.error().code, ErrorCode::kCorrupt);
   const auto refuse = []() -> Result<void> { return Error{ErrorCode::kIo, "changed"}; };
-  EXPECT_FALSE(write_packed_file(dir / "m.weights", kIdentity, some_sections(), fill, refuse).ok());
+  EXPECT_FALSE(
+      write_packed_file(dir / "m.weights", kIdentity, some_sections(), fill_section, refuse).ok());
   EXPECT_EQ(n_files_in(dir.path()), 0U);
 }
 
@@ -232,7 +264,7 @@ TEST(PackedFile, KeepsTheOldFileUntilTheNewOneIsWhole) {
   };
   PackedIdentity changed = kIdentity;
   changed.source_fingerprint = 44;
-  ASSERT_TRUE(write_packed_file(path, changed, some_sections(), fill, looking).ok());
+  ASSERT_TRUE(write_packed_file(path, changed, some_sections(), fill_section, looking).ok());
   EXPECT_EQ(open_packed_file(path)->identity.source_fingerprint, 44U);
   // Who has mapped the old one keeps it.
   EXPECT_TRUE(verify_sections(mapped->image, "old").ok());
@@ -242,7 +274,7 @@ TEST(PackedFile, SaysWhereItCannotWrite) {
   const TempDir dir;
   write_file(dir / "file", "");
   const auto below_a_file =
-      write_packed_file(dir / "file/m.weights", kIdentity, some_sections(), fill, accept);
+      write_packed_file(dir / "file/m.weights", kIdentity, some_sections(), fill_section, accept);
   ASSERT_FALSE(below_a_file.ok());
   EXPECT_EQ(below_a_file.error().code, ErrorCode::kIo);
   EXPECT_THAT(below_a_file.error().message, HasSubstr("file"));
@@ -252,7 +284,7 @@ TEST(PackedFile, SaysWhereItCannotWrite) {
   huge[0].bytes = int64_t{1} << 60;
   const auto too_large = write_packed_file(
       dir / "m.weights", kIdentity, huge,
-      [](size_t, std::span<std::byte>) -> Result<void> {
+      [](size_t, int64_t, std::span<std::byte>) -> Result<void> {
         ADD_FAILURE() << "filled although it cannot fit";
         return {};
       },
@@ -299,6 +331,33 @@ TEST(PackedWriter, RemovesAtOnceWhatADeadWriterLeft) {
   EXPECT_FALSE(fs::exists(left));
 }
 
+// Whole blocks go past the page cache where the file system can do that, all else through it: the
+// bytes are the same at every offset, address and length.
+TEST(PackedWriter, WritesTheSamePastThePageCache) {
+  const TempDir dir;
+  constexpr size_t kBlock = PackedWriter::kDirectBlock;
+  const auto block = MemoryBlock::allocate(8 * kBlock);
+  ASSERT_TRUE(block.ok());
+  std::string wanted(20 * kBlock, '\0');
+  auto writer = PackedWriter::create(dir / "m.weights", wanted.size(), PageCache::kPast);
+  ASSERT_TRUE(writer.ok());
+  const auto put = [&](size_t offset, size_t from, size_t n) {
+    const auto bytes = (*block)->bytes().subspan(from, n);
+    for (size_t i = 0; i < n; ++i) bytes[i] = static_cast<std::byte>((offset + i * 7) % 251);
+    std::memcpy(wanted.data() + offset, bytes.data(), n);
+    EXPECT_TRUE(writer->write(static_cast<int64_t>(offset), bytes).ok());
+  };
+  put(kBlock, 0, 3 * kBlock + 100);      // blocks and a tail
+  put(5 * kBlock, 0, 2 * kBlock);        // blocks alone
+  put(8 * kBlock, 64, 2 * kBlock);       // no block's address
+  put(11 * kBlock + 64, 0, 2 * kBlock);  // no block's offset
+  put(15 * kBlock, 0, 100);              // no whole block
+  put(5 * kBlock + 10, 0, 20);           // over what was written past the cache
+  put(17 * kBlock, kBlock, 3 * kBlock);  // to the end
+  ASSERT_TRUE(writer->publish().ok());
+  EXPECT_EQ(read_file(dir / "m.weights"), wanted);
+}
+
 TEST(PackedFile, SeveralWritersAtOnceLeaveOneWholeFile) {
   const TempDir dir;
   const fs::path path = dir / "m.weights";
@@ -306,7 +365,8 @@ TEST(PackedFile, SeveralWritersAtOnceLeaveOneWholeFile) {
   for (int i = 0; i < 4; ++i) {
     writers.emplace_back([&] {
       for (int round = 0; round < 5; ++round) {
-        const auto written = write_packed_file(path, kIdentity, some_sections(), fill, accept);
+        const auto written =
+            write_packed_file(path, kIdentity, some_sections(), fill_section, accept);
         EXPECT_TRUE(written.ok()) << written.error().message;
         const auto file = open_packed_file(path);
         ASSERT_TRUE(file.ok()) << file.error().message;
