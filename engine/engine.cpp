@@ -58,6 +58,7 @@ Result<void> check_options(const EngineOptions& options) {
   TRY(check_range("n_threads", options.n_threads, 0, kMaxThreads));
   TRY(check_range("max_batch", options.max_batch, 1, kMaxBatch));
   TRY(check_range("prefill_chunk", options.prefill_chunk, 0, kMaxPrefillChunk));
+  TRY(check_range("draft_tokens", options.draft_tokens, -1, kMaxDraftTokens));
   TRY(check_range("context_tokens", options.context_tokens, 0,
                   std::numeric_limits<int32_t>::max()));
   return check_range("kv_bytes", options.kv_bytes, 0, std::numeric_limits<int64_t>::max());

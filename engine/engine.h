@@ -49,10 +49,17 @@ struct Timings {
   int32_t n_prompt_tokens = 0;
   int32_t n_cached_tokens = 0;  // prompt tokens taken from the prefix cache
   int32_t n_generated = 0;
+  // Steps of the model that gave a token. With speculative decoding one can give several.
+  int32_t n_decode_steps = 0;
+  int32_t n_drafted = 0;   // tokens guessed ahead
+  int32_t n_accepted = 0;  // … that the model then chose
 };
 
 struct Generation {
   std::vector<TokenId> tokens;  // without the stop token
+  // log_probability() of each of them when it was chosen. One more at the end when reason is
+  // kStopToken: that of the stop token.
+  std::vector<float> log_probabilities;
   FinishReason reason = FinishReason::kError;
   // Bytes at the end of the decoded tokens that are not text: the last token can hold the end of
   // the text and the beginning of the stop string. 0 for every reason but kStopString.
@@ -63,6 +70,12 @@ struct Generation {
 
 struct GenerateRequest {
   std::vector<TokenId> prompt;  // at least one token
+  // The result's text begins with these bytes: the part of a word before the cursor, taken off the
+  // prompt so that the model can write the word in its own tokens.
+  std::string forced_text;
+  // Texts beside the prompt that the answer may repeat, for speculative decoding; the likeliest
+  // last. They change how fast tokens come, never which.
+  std::vector<std::vector<TokenId>> draft_texts;
   SamplingParams sampling;
   StopRules stop;
   Priority priority = Priority::kInteractive;

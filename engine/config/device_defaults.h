@@ -10,6 +10,7 @@ struct DeviceDefaults {
   int32_t prefill_chunk = 0;
   int32_t flat_rows = 0;
   int32_t large_step_rows = 0;
+  int32_t draft_tokens = 0;
 };
 // The CPU's time grows with every row: short chunks, so that a cancelled prompt stops soon.
 inline constexpr DeviceDefaults kCpuDefaults = {.prefill_chunk = 64};

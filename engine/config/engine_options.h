@@ -14,6 +14,8 @@ namespace incipit::engine {
 enum class HeadFormat { kInt8, kF16 };
 enum class PrefixCaching { kOn, kOff };
 
+inline constexpr int32_t kMaxDraftTokens = 31;
+
 struct EngineOptions {
   // A name known to the model registry, or a directory in Hugging Face layout; empty: the user's
   // default model (`incipit model default`), else pocket.
@@ -33,6 +35,9 @@ struct EngineOptions {
   int32_t prefill_chunk = 0;   // prompt rows in one step; 0: what is best for the device
   HeadFormat head_format = HeadFormat::kInt8;
   PrefixCaching prefix_caching = PrefixCaching::kOn;
+  // Tokens guessed ahead in a decode step, 0..kMaxDraftTokens; -1: what is best for the device. The
+  // same tokens come out, in fewer steps where the text repeats itself.
+  int32_t draft_tokens = -1;
   std::string isa;  // "", "scalar", "avx2", "avx512": force an instruction set (tests, benches)
   std::string cache_dir;  // packed weights; empty: $XDG_CACHE_HOME/incipit or ~/.cache/incipit
 };

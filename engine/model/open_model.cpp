@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -28,19 +29,22 @@ struct Order {
 
 SchedulerOptions plan_for(const Order& order, const DeviceDefaults& defaults) {
   const EngineOptions& options = order.options;
-  return {
-      .context_tokens = order.context_tokens,
-      .max_batch = options.max_batch,
-      .prefill_chunk = options.prefill_chunk > 0 ? options.prefill_chunk : defaults.prefill_chunk,
-      .prefix_caching = options.prefix_caching,
-      .flat_rows = defaults.flat_rows,
-      .large_step_rows = defaults.large_step_rows};
+  const int32_t chunk = options.prefill_chunk > 0 ? options.prefill_chunk : defaults.prefill_chunk;
+  const int32_t draft = options.draft_tokens >= 0 ? options.draft_tokens : defaults.draft_tokens;
+  return {.context_tokens = order.context_tokens,
+          .max_batch = options.max_batch,
+          .prefill_chunk = chunk,
+          .prefix_caching = options.prefix_caching,
+          .flat_rows = defaults.flat_rows,
+          .large_step_rows = defaults.large_step_rows,
+          .draft_tokens = std::min(draft, chunk)};
 }
 
 ModelLimits limits_of(const SchedulerOptions& scheduling) {
   return {.context_tokens = scheduling.context_tokens,
           .max_rows = scheduling.max_batch + scheduling.prefill_chunk,
-          .max_sequences = scheduling.max_batch};
+          .max_sequences = scheduling.max_batch,
+          .max_logit_rows = scheduling.max_batch + scheduling.draft_tokens};
 }
 
 Result<PlannedModel> open_cpu(const Order& order) {

@@ -56,4 +56,16 @@ std::optional<TokenId> sample_token(std::span<const kernels::Candidate> candidat
   return candidates[n_kept - 1].token;
 }
 
+float log_probability(std::span<const kernels::Candidate> candidates, TokenId token) {
+  CHECK(!candidates.empty());
+  const double largest = candidates[0].logit;
+  double total = 0;
+  double chosen = candidates.back().logit;
+  for (const kernels::Candidate& candidate : candidates) {
+    total += std::exp(double{candidate.logit} - largest);
+    if (candidate.token == token) chosen = candidate.logit;
+  }
+  return static_cast<float>(chosen - largest - std::log(total));
+}
+
 }  // namespace incipit::engine

@@ -17,6 +17,11 @@ namespace incipit::engine {
 std::optional<TokenId> sample_token(std::span<const kernels::Candidate> candidates,
                                     const SamplingParams& params, int64_t position);
 
+// log P(token), of the probabilities that the candidates have among themselves: a little more than
+// the model's, by what lies outside of the largest kMaxCandidates. A token that is none of them has
+// the least. 0 for a single candidate.
+float log_probability(std::span<const kernels::Candidate> candidates, TokenId token);
+
 // The uniform draw in [0, 1) that belongs to (seed, position).
 double uniform_draw(uint64_t seed, int64_t position);
 

@@ -11,6 +11,7 @@
 
 #include "engine/base/log.h"
 #include "engine/sampling/sampler.h"
+#include "engine/schedule/engine_loop_internal.h"
 #include "kernels/common/check.h"
 
 namespace incipit::engine {
@@ -34,30 +35,8 @@ FinishReason reason_of(StopCause cause) {
   return FinishReason::kError;
 }
 
-// A caller's callback must not take the engine down with it.
-template <class Callback, class... Args>
-void call_guarded(const char* name, const Callback& callback, const Args&... args) {
-  if (!callback) return;
-  try {
-    callback(args...);
-  } catch (const std::exception& e) {
-    log::error("engine: {} threw: {}", name, e.what());
-  } catch (...) {
-    log::error("engine: {} threw something that is not a std::exception", name);
-  }
-}
-
-SchedulerOptions with_pages(SchedulerOptions options, int32_t n_pages) {
-  options.n_pages = n_pages;
-  return options;
-}
-
 Error invalid(std::string message) {
   return Error{ErrorCode::kInvalidArgument, std::move(message)};
-}
-
-Error no_device() {
-  return Error{ErrorCode::kDevice, "the device failed and the model could not be loaded again"};
 }
 
 }  // namespace
@@ -68,6 +47,7 @@ EngineLoop::EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& opt
       config_(model_->config()),
       scheduler_(std::make_unique<Scheduler>(with_pages(options, model_->n_pages()))),
       bytes_of_(std::move(bytes_of)),
+      byte_tokens_(find_byte_tokens(bytes_of_, config_.vocab)),
       supply_(std::move(supply)),
       device_{model_->device_name(), 0, ""},
       submissions_(std::numeric_limits<size_t>::max()) {
@@ -138,6 +118,12 @@ void EngineLoop::accept(Submission submission) {
   const int64_t most = std::min(int64_t{sequence->n_prompt} + sequence->request.stop.max_new_tokens,
                                 int64_t{scheduler_->max_sequence_tokens()});
   sequence->tokens.reserve(static_cast<size_t>(most));
+  sequence->log_probabilities.reserve(static_cast<size_t>(most - sequence->n_prompt) + 1);
+  if (const int32_t n = scheduler_->options().draft_tokens; n > 0 && !sequence->prefill_only()) {
+    sequence->draft.reserve(static_cast<size_t>(n));
+    sequence->drafter =
+        std::make_unique<Drafter>(sequence->request.draft_texts, static_cast<int32_t>(most), n);
+  }
   sequence->pages.reserve(static_cast<size_t>(pages_for(most)));
   scheduler_->add(std::move(sequence));
 }
@@ -207,37 +193,78 @@ void EngineLoop::step() {
       return fail_step(plan, e.what());
     }
     scheduler_->commit();
-    for (const StepPlan::Rows& rows : plan.rows) take_token(rows);
+    for (const StepPlan::Rows& rows : plan.rows) take_tokens(rows);
   }
   finish_prefilled();
 }
 
-// The sequence has its next token, unless its prompt goes on in the next step. Cancellation is
-// looked at first: nobody is handed a token that is no longer wanted.
-void EngineLoop::take_token(const StepPlan::Rows& rows) {
+// The sequence has its next token, unless its prompt goes on in the next step; and one more for
+// each guess that came true.
+void EngineLoop::take_tokens(const StepPlan::Rows& rows) {
   Sequence& sequence = *rows.sequence;
-  if (sequence.request.cancel.cancelled()) return finish(sequence, FinishReason::kCancelled);
-  if (rows.logit_index < 0) return;
+  if (rows.logit_index >= 0) ++sequence.n_decode_steps;
+  sequence.n_drafted += rows.n_drafted;
+  int32_t n_accepted = 0;
+  while (take_token(sequence, rows.logit_index + (rows.logit_index < 0 ? 0 : n_accepted))) {
+    const bool came_true =
+        n_accepted < rows.n_drafted &&
+        sequence.tokens.back() == sequence.draft[static_cast<size_t>(n_accepted)];
+    if (!came_true) {
+      if (rows.n_drafted > 0) sequence.drafter->report(rows.n_drafted, n_accepted);
+      return;
+    }
+    scheduler_->accept_draft(sequence);
+    ++n_accepted;
+    ++sequence.n_accepted;
+  }
+}
+
+// False: nothing follows in this step, or at all; then the sequence may be gone. Cancellation is
+// looked at first: nobody is handed a token that is no longer wanted.
+bool EngineLoop::take_token(Sequence& sequence, int32_t logit_index) {
+  const auto end = [&](FinishReason reason) {
+    finish(sequence, reason);
+    return false;
+  };
+  if (sequence.request.cancel.cancelled()) return end(FinishReason::kCancelled);
+  if (logit_index < 0) return false;
   if (sequence.n_tokens() >= scheduler_->max_sequence_tokens())
-    return finish(sequence, FinishReason::kContextFull);
-  const std::optional<TokenId> token = sample_token(model_->candidates(rows.logit_index),
-                                                    sequence.request.sampling, sequence.n_tokens());
-  if (!token)
-    return finish(
+    return end(FinishReason::kContextFull);
+  const std::optional<TokenId> token = choose(sequence, model_->candidates(logit_index));
+  if (!token) {
+    finish(
         sequence, FinishReason::kError,
         Error{ErrorCode::kInternal, fmt::format("the model's logits at position {} are not finite",
                                                 sequence.n_tokens() - 1)},
         Scheduler::Keep::kNothing);
+    return false;
+  }
   if (sequence.n_generated() == 0) sequence.first_token = Sequence::Clock::now();
   const std::optional<StopCause> cause = sequence.matcher.push(*token);
   if (cause != StopCause::kToken) {
     sequence.tokens.push_back(*token);
     ++totals_.tokens_generated;
   }
-  if (cause) return finish(sequence, reason_of(*cause));
+  if (cause) return end(reason_of(*cause));
   if (sequence.n_tokens() >= scheduler_->max_sequence_tokens())
-    return finish(sequence, FinishReason::kContextFull);
+    return end(FinishReason::kContextFull);
   emit(sequence);
+  return true;
+}
+
+std::optional<TokenId> EngineLoop::choose(Sequence& sequence,
+                                          std::span<const Candidate> candidates) {
+  const SamplingParams& sampling = sequence.request.sampling;
+  std::optional<TokenId> token;
+  if (sequence.forced.done()) {
+    token = sample_token(candidates, sampling, sequence.n_tokens());
+  } else {
+    token =
+        sequence.forced.sample(candidates, sampling, sequence.n_tokens(), bytes_of_, byte_tokens_);
+    if (token) sequence.forced.take(bytes_of_(*token));
+  }
+  if (token) sequence.log_probabilities.push_back(log_probability(candidates, *token));
+  return token;
 }
 
 void EngineLoop::fail_step(const StepPlan& plan, const std::string& what) {
@@ -245,73 +272,6 @@ void EngineLoop::fail_step(const StepPlan& plan, const std::string& what) {
   for (const StepPlan::Rows& rows : plan.rows)
     finish(*rows.sequence, FinishReason::kError,
            Error{ErrorCode::kInternal, "the model failed: " + what}, Scheduler::Keep::kNothing);
-}
-
-// Everything that runs has its keys and values on the device that failed.
-void EngineLoop::replace_model(const DeviceFault& fault) {
-  const std::string name = model_->device_name();
-  log::error("engine: {} failed: {}", name, fault.what());
-  while (!scheduler_->running().empty())
-    finish(*scheduler_->running().front(), FinishReason::kError,
-           Error{ErrorCode::kDevice, fmt::format("{} failed: {}", name, fault.what())},
-           Scheduler::Keep::kNothing);
-  // What does not answer is left alone: giving its memory back would wait for it.
-  if (fault.kind() == DeviceFault::Kind::kDoesNotAnswer) {
-    (void)model_.release();
-  } else {
-    model_.reset();
-  }
-  const std::string outcome =
-      install(supply_ ? supply_(fault) : Error{ErrorCode::kDevice, "there is no other device"});
-  report_fault(fmt::format("{} failed ({}); {}", name, fault.what(), outcome));
-}
-
-// Goes on with that model, under a scheduler with nothing in its cache; or without any. Returns
-// what to tell the user of it.
-std::string EngineLoop::install(Result<PlannedModel> next) {
-  totals_.tokens_reused += scheduler_->tokens_reused();
-  totals_.tokens_prefilled += scheduler_->tokens_prefilled();
-  std::vector<std::unique_ptr<Sequence>> waiting = scheduler_->take_waiting();
-  SchedulerOptions options = scheduler_->options();
-  if (next) {
-    model_ = std::move(next->model);
-    options = with_pages(next->scheduling, model_->n_pages());
-    CHECK_LE(options.max_batch + options.prefill_chunk, model_->max_rows());
-  }
-  scheduler_ = std::make_unique<Scheduler>(options);
-  adopt_waiting(std::move(waiting));
-  if (next) return fmt::format("the model was loaded again and runs on {}", model_->device_name());
-  while (!scheduler_->waiting().empty())
-    finish(*scheduler_->waiting().front(), FinishReason::kError, no_device());
-  return fmt::format("the model cannot be loaded again: {}", next.error().message);
-}
-
-void EngineLoop::adopt_waiting(std::vector<std::unique_ptr<Sequence>> waiting) {
-  for (std::unique_ptr<Sequence>& sequence : waiting) {
-    const Result<void> fits = scheduler_->check_fits(sequence->n_tokens());
-    Sequence& added = scheduler_->add(std::move(sequence));
-    if (!fits) finish(added, FinishReason::kError, fits.error());
-  }
-}
-
-void EngineLoop::report_fault(const std::string& what) {
-  log::warn("engine: {}", what);
-  publish_stats();
-  const std::lock_guard lock(device_mutex_);
-  device_.device = model_ ? model_->device_name() : kNoDevice;
-  ++device_.n_faults;
-  device_.last_fault = what;
-  call_guarded("on_fault", on_fault_, device_);
-}
-
-DeviceStatus EngineLoop::device() const {
-  const std::lock_guard lock(device_mutex_);
-  return device_;
-}
-
-void EngineLoop::watch_device(std::function<void(const DeviceStatus&)> on_fault) {
-  const std::lock_guard lock(device_mutex_);
-  on_fault_ = std::move(on_fault);
 }
 
 // Hands out what has become certain.
@@ -334,6 +294,10 @@ void EngineLoop::finish(Sequence& sequence, FinishReason reason, std::optional<E
   Generation generation;
   const auto first = gone->tokens.begin() + gone->n_prompt;
   generation.tokens.assign(first, first + gone->matcher.n_released());
+  const size_t n_chosen =
+      generation.tokens.size() + (reason == FinishReason::kStopToken ? size_t{1} : size_t{0});
+  generation.log_probabilities = std::move(gone->log_probabilities);
+  generation.log_probabilities.resize(std::min(n_chosen, generation.log_probabilities.size()));
   generation.reason = reason;
   generation.n_overhang_bytes = gone->matcher.n_overhang_bytes();
   generation.error = std::move(error);
@@ -347,6 +311,9 @@ void EngineLoop::finish(Sequence& sequence, FinishReason reason, std::optional<E
   timings.n_prompt_tokens = gone->n_prompt;
   timings.n_cached_tokens = gone->n_cached;
   timings.n_generated = gone->n_generated();
+  timings.n_decode_steps = gone->n_decode_steps;
+  timings.n_drafted = gone->n_drafted;
+  timings.n_accepted = gone->n_accepted;
   log::debug(
       "engine: sequence {} {}: prompt {} (cached {}), generated {}, first token {} us, total {} us",
       static_cast<int64_t>(gone->id), name_of(reason), timings.n_prompt_tokens,

@@ -14,6 +14,8 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -60,7 +62,9 @@ class EngineLoop {
   void finish_cancelled();
   void finish_prefilled();
   void step();
-  void take_token(const StepPlan::Rows& rows);
+  void take_tokens(const StepPlan::Rows& rows);
+  bool take_token(Sequence& sequence, int32_t logit_index);
+  std::optional<TokenId> choose(Sequence& sequence, std::span<const Candidate> candidates);
   void fail_step(const StepPlan& plan, const std::string& what);
   void replace_model(const DeviceFault& fault);
   std::string install(Result<PlannedModel> next);
@@ -76,6 +80,7 @@ class EngineLoop {
   const ModelConfig config_;      // a copy: submit() may not touch the model
   std::unique_ptr<Scheduler> scheduler_;
   TokenBytes bytes_of_;
+  const ByteTokens byte_tokens_;
   ModelSupply supply_;
   EngineStats totals_;  // the counters that the scheduler does not keep, and those of earlier ones
   StatsBoard stats_;

@@ -32,17 +32,13 @@ std::unique_ptr<Sequence> take(std::vector<std::unique_ptr<Sequence>>& list,
   return taken;
 }
 
-std::optional<PageId> last_published(const Sequence& sequence) {
-  if (sequence.n_published == 0) return std::nullopt;
-  return sequence.pages[static_cast<size_t>(sequence.n_published) - 1];
-}
-
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerOptions& options)
     : options_(options), allocator_(options.n_pages), cache_(allocator_) {
   CHECK_GE(options.max_batch, 1);
   CHECK_GE(options.prefill_chunk, 1);
+  CHECK(options.draft_tokens >= 0 && options.draft_tokens <= options.prefill_chunk);
   // The largest step, so that none allocates.
   const auto n_rows = static_cast<size_t>(options.max_batch + options.prefill_chunk);
   const auto n_sequences = static_cast<size_t>(options.max_batch);
@@ -51,7 +47,7 @@ Scheduler::Scheduler(const SchedulerOptions& options)
   plan_.batch.tokens.reserve(n_rows);
   plan_.batch.positions.reserve(n_rows);
   plan_.batch.sequence_of_row.reserve(n_rows);
-  plan_.batch.logit_rows.reserve(n_sequences);
+  plan_.batch.logit_rows.reserve(n_sequences + static_cast<size_t>(options.draft_tokens));
   plan_.batch.page_tables.reserve(n_sequences *
                                   static_cast<size_t>(pages_for(max_sequence_tokens())));
   plan_.batch.is_unwanted = [this] { return is_unwanted(); };
@@ -98,10 +94,16 @@ void Scheduler::commit() {
   for (const StepPlan::Rows& rows : plan_.rows) {
     Sequence& sequence = *rows.sequence;
     tokens_prefilled_ += std::clamp(sequence.n_prompt - sequence.n_computed, 0, rows.n_rows);
-    sequence.n_computed += rows.n_rows;
+    sequence.n_computed += rows.n_rows - rows.n_drafted;
     if (caching()) publish_full_pages(sequence);
   }
   release_copy_sources();
+}
+
+void Scheduler::accept_draft(Sequence& sequence) {
+  CHECK_EQ(sequence.n_pending(), 1);  // the guess
+  ++sequence.n_computed;
+  if (caching()) publish_full_pages(sequence);
 }
 
 // A step is not worth its time when most of it is for requests that were cancelled meanwhile: what
@@ -120,17 +122,40 @@ std::unique_ptr<Sequence> Scheduler::remove(Sequence& sequence, Keep keep) {
 }
 
 void Scheduler::plan_decodes() {
+  int32_t n_drafts_left = options_.draft_tokens;
   for (size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
     if (!sequence.decoding()) continue;
+    int32_t n_drafted = draft_for(sequence, n_drafts_left);
     // grow() preempts only sequences of lower rank, which come later in the list.
-    if (grow(sequence, 1) == 1) {
-      plan_.rows.push_back({&sequence, 1});
-    } else {
+    const int32_t n_rows = grow(sequence, 1 + n_drafted);
+    if (n_rows == 0) {
       preempt(sequence);
       --i;
+      continue;
     }
+    n_drafted = n_rows - 1;
+    sequence.draft.resize(static_cast<size_t>(n_drafted));
+    n_drafts_left -= n_drafted;
+    plan_.rows.push_back({.sequence = &sequence, .n_rows = n_rows, .n_drafted = n_drafted});
   }
+}
+
+// Guesses what comes next, at most `limit` tokens. What others wait for comes first: nobody is
+// preempted for a guess, and none leaves the sequence's limits.
+int32_t Scheduler::draft_for(Sequence& sequence, int32_t limit) const {
+  sequence.draft.clear();
+  if (sequence.drafter == nullptr || limit <= 0) return 0;
+  if (!sequence.drafter->follow(sequence.tokens)) return 0;
+  const int32_t n_free_slots =
+      static_cast<int32_t>(sequence.pages.size()) * kPageTokens - sequence.n_tokens();
+  const bool may_grow = allocator_.n_free() > static_cast<int32_t>(running_.size());
+  limit = std::min({limit, max_sequence_tokens() - sequence.n_tokens() - 1,
+                    sequence.request.stop.max_new_tokens - sequence.n_generated() - 1,
+                    may_grow ? limit : n_free_slots});
+  const std::span<const TokenId> draft = sequence.drafter->draft(limit);
+  sequence.draft.assign(draft.begin(), draft.end());
+  return static_cast<int32_t>(draft.size());
 }
 
 // In strict order: nobody overtakes a request that waits for pages, or it would wait for ever.
@@ -168,44 +193,6 @@ bool Scheduler::admit(Sequence& sequence) {
   return true;
 }
 
-void Scheduler::match_prefix(Sequence& sequence) {
-  if (!caching()) return;
-  // The last token is always computed, because its logits are wanted; not so for pre-warming.
-  const int32_t n_matchable = sequence.n_tokens() - (sequence.prefill_only() ? 0 : 1);
-  PrefixCache::Match match = cache_.match(sequence.run(0, n_matchable), sequence.cache_use());
-  sequence.pages.assign(match.pages.begin(), match.pages.end());  // keeps its capacity
-  sequence.n_published = static_cast<int32_t>(sequence.pages.size());
-  sequence.n_computed = sequence.n_published * kPageTokens;
-  if (!match.partial) return;
-  if (sequence.n_computed + match.n_partial == sequence.n_tokens()) {  // all there: nothing to do
-    sequence.n_computed = sequence.n_tokens();
-    cache_.release(*match.partial);
-    return;
-  }
-  // The rest of the page will be written, so it must be a page of its own. Without room for both
-  // pages the tokens are computed again instead.
-  std::optional<PageId> own;
-  if (room_for(pages_for(sequence.n_tokens()) - sequence.n_published)) own = allocate();
-  if (!own) {
-    cache_.release(*match.partial);
-    return;
-  }
-  plan_.copies.push_back({*match.partial, *own, match.n_partial});
-  sequence.pages.push_back(*own);
-  sequence.n_computed += match.n_partial;
-}
-
-// Whether n_pages more can be promised: what the running sequences still need for the tokens they
-// have, and one page each to grow, is not given away.
-bool Scheduler::room_for(int32_t n_pages) const {
-  int64_t promised = n_pages;
-  for (const std::unique_ptr<Sequence>& sequence : running_)
-    promised += std::max(0, pages_for(sequence->n_tokens()) -
-                                static_cast<int32_t>(sequence->pages.size())) +
-                1;
-  return promised <= allocator_.n_free() + cache_.n_evictable();
-}
-
 Scheduler::PrefillBudget Scheduler::prefill_budget() const {
   const int32_t chunk = options_.prefill_chunk;
   const PrefillBudget whole = {chunk, std::max(1, chunk / kRideAlongShare)};
@@ -223,6 +210,7 @@ Scheduler::PrefillBudget Scheduler::prefill_budget() const {
 void Scheduler::plan_prefills() {
   const PrefillBudget limits = prefill_budget();
   int32_t budget = limits.n_rows;
+  for (const StepPlan::Rows& rows : plan_.rows) budget -= rows.n_drafted;  // their rows are taken
   std::optional<Priority> first;  // the highest priority in this step
   for (const StepPlan::Rows& rows : plan_.rows)
     first = std::min(first.value_or(Priority::kPrewarm), rows.sequence->request.priority);
@@ -240,52 +228,10 @@ void Scheduler::plan_prefills() {
       --i;
       continue;
     }
-    plan_.rows.push_back({&sequence, n_rows});
+    plan_.rows.push_back({.sequence = &sequence, .n_rows = n_rows});
     budget -= n_rows;
     first = std::min(first.value_or(Priority::kPrewarm), sequence.request.priority);
   }
-}
-
-// Another sequence may have computed the next pages of the same prompt since the last chunk.
-void Scheduler::skip_published(Sequence& sequence) {
-  if (!caching()) return;
-  const int32_t n_kept_back = sequence.prefill_only() ? 0 : 1;
-  while (sequence.n_computed == sequence.n_published * kPageTokens &&
-         static_cast<int32_t>(sequence.pages.size()) == sequence.n_published &&
-         sequence.n_pending() - n_kept_back >= kPageTokens) {
-    const std::optional<PageId> page =
-        cache_.match_next(last_published(sequence), sequence.run(sequence.n_computed, kPageTokens),
-                          sequence.cache_use());
-    if (!page) return;
-    sequence.pages.push_back(*page);
-    ++sequence.n_published;
-    const int32_t n_prompt = std::clamp(sequence.n_prompt - sequence.n_computed, 0, kPageTokens);
-    sequence.n_computed += kPageTokens;
-    sequence.n_cached += n_prompt;
-    tokens_reused_ += n_prompt;
-  }
-}
-
-// Pages for the next n_rows tokens; returns for how many there are pages.
-int32_t Scheduler::grow(Sequence& sequence, int32_t n_rows) {
-  const int32_t n_wanted = pages_for(sequence.n_computed + n_rows);
-  while (static_cast<int32_t>(sequence.pages.size()) < n_wanted) {
-    if (const std::optional<PageId> page = allocate()) {
-      sequence.pages.push_back(*page);
-      continue;
-    }
-    Sequence* victim = preemptable_below(sequence, /*lower_priority_only=*/false);
-    if (victim == nullptr) break;
-    preempt(*victim);
-  }
-  const int32_t n_slots = static_cast<int32_t>(sequence.pages.size()) * kPageTokens;
-  return std::min(n_rows, n_slots - sequence.n_computed);
-}
-
-std::optional<PageId> Scheduler::allocate() {
-  std::optional<PageId> page = allocator_.allocate();
-  while (!page && cache_.evict_one()) page = allocator_.allocate();
-  return page;
 }
 
 Sequence* Scheduler::preemptable_below(const Sequence& sequence, bool lower_priority_only) {
@@ -303,49 +249,6 @@ void Scheduler::preempt(Sequence& sequence) {
   insert_by_rank(waiting_, take(running_, sequence));
 }
 
-void Scheduler::release_pages(Sequence& sequence, Keep keep) {
-  forget_copies_to(sequence);
-  const int32_t n_tail = sequence.n_computed - sequence.n_published * kPageTokens;
-  const bool has_tail =
-      n_tail > 0 &&
-      n_tail<kPageTokens&& static_cast<int32_t>(sequence.pages.size())> sequence.n_published;
-  if (caching() && keep == Keep::kPages && has_tail)
-    cache_.publish_tail(
-        last_published(sequence), sequence.run(sequence.n_published * kPageTokens, n_tail),
-        sequence.pages[static_cast<size_t>(sequence.n_published)], sequence.cache_use());
-  cache_.release(sequence.pages);
-  sequence.pages.clear();
-  sequence.n_computed = 0;
-  sequence.n_published = 0;
-}
-
-// A copy that has not been made yet: its page holds nothing.
-void Scheduler::forget_copies_to(Sequence& sequence) {
-  if (static_cast<int32_t>(sequence.pages.size()) <= sequence.n_published) return;
-  const PageId own = sequence.pages[static_cast<size_t>(sequence.n_published)];
-  std::erase_if(plan_.copies, [&](const PageCopy& copy) {
-    if (copy.to != own) return false;
-    cache_.release(copy.from);
-    sequence.n_computed = sequence.n_published * kPageTokens;
-    return true;
-  });
-}
-
-void Scheduler::release_copy_sources() {
-  for (const PageCopy& copy : plan_.copies) cache_.release(copy.from);
-  plan_.copies.clear();
-}
-
-void Scheduler::publish_full_pages(Sequence& sequence) {
-  while ((sequence.n_published + 1) * kPageTokens <= sequence.n_computed) {
-    PageId& page = sequence.pages[static_cast<size_t>(sequence.n_published)];
-    page = cache_.publish(last_published(sequence),
-                          sequence.run(sequence.n_published * kPageTokens, kPageTokens), page,
-                          sequence.cache_use());
-    ++sequence.n_published;
-  }
-}
-
 void Scheduler::build_batch() {
   ForwardBatch& batch = plan_.batch;
   batch.tokens.clear();
@@ -361,21 +264,30 @@ void Scheduler::build_batch() {
   for (size_t s = 0; s < plan_.rows.size(); ++s) {
     StepPlan::Rows& rows = plan_.rows[s];
     const Sequence& sequence = *rows.sequence;
-    rows.first_row = batch.n_rows();
-    for (int32_t position = sequence.n_computed; position < sequence.n_computed + rows.n_rows;
-         ++position) {
-      batch.tokens.push_back(sequence.tokens[static_cast<size_t>(position)]);
-      batch.positions.push_back(position);
-      batch.sequence_of_row.push_back(static_cast<int32_t>(s));
-    }
+    add_rows(rows, static_cast<int32_t>(s));
     std::ranges::transform(sequence.pages,
                            batch.page_tables.begin() + static_cast<std::ptrdiff_t>(s * stride),
                            index_of);
-    if (rows.n_rows == sequence.n_pending() && !sequence.prefill_only()) {
-      rows.logit_index = static_cast<int32_t>(batch.logit_rows.size());
-      batch.logit_rows.push_back(batch.n_rows() - 1);
-    }
   }
+}
+
+// The rows' tokens: those of the sequence that are pending, then its guesses.
+void Scheduler::add_rows(StepPlan::Rows& rows, int32_t sequence_idx) {
+  ForwardBatch& batch = plan_.batch;
+  const Sequence& sequence = *rows.sequence;
+  rows.first_row = batch.n_rows();
+  for (int32_t i = 0; i < rows.n_rows; ++i) {
+    const int32_t position = sequence.n_computed + i;
+    const int32_t guess = position - sequence.n_tokens();
+    batch.tokens.push_back(guess < 0 ? sequence.tokens[static_cast<size_t>(position)]
+                                     : sequence.draft[static_cast<size_t>(guess)]);
+    batch.positions.push_back(position);
+    batch.sequence_of_row.push_back(sequence_idx);
+  }
+  const bool ends = rows.n_rows - rows.n_drafted == sequence.n_pending();
+  if (!ends || sequence.prefill_only()) return;
+  rows.logit_index = static_cast<int32_t>(batch.logit_rows.size());
+  for (int32_t i = rows.n_drafted; i >= 0; --i) batch.logit_rows.push_back(batch.n_rows() - 1 - i);
 }
 
 }  // namespace incipit::engine

@@ -35,6 +35,8 @@ struct SchedulerOptions {
   // prompt goes in such steps until so many of its rows wait that a whole chunk is faster.
   int32_t flat_rows = 0;
   int32_t large_step_rows = 0;
+  // Tokens that a step may guess ahead, of all sequences together; at most prefill_chunk.
+  int32_t draft_tokens = 0;
 };
 
 struct PageCopy {
@@ -50,6 +52,9 @@ struct StepPlan {
     int32_t n_rows = 0;
     int32_t first_row = 0;
     int32_t logit_index = -1;  // in batch.logit_rows; -1: the prompt does not end in this step
+    // Rows at the end whose tokens are guesses (Sequence::draft); they have logits, too, which
+    // count while the guesses come true.
+    int32_t n_drafted = 0;
   };
   std::vector<PageCopy> copies;
   std::vector<Rows> rows;
@@ -75,8 +80,12 @@ class Scheduler {
   // by the next next() when it has given the step up.
   const StepPlan& next();
 
-  // The step has been computed: its tokens count, full pages may be shared from now on.
+  // The step has been computed: its tokens count, but for guesses; full pages may be shared from
+  // now on.
   void commit();
+
+  // The next guess of the sequence's rows came true and is its last token now: its row counts.
+  void accept_draft(Sequence& sequence);
 
   // Takes a sequence out between two steps and gives back its pages.
   enum class Keep { kPages, kNothing };  // kNothing: what was computed last cannot be trusted
@@ -100,6 +109,7 @@ class Scheduler {
   bool caching() const { return options_.prefix_caching == PrefixCaching::kOn; }
 
   void plan_decodes();
+  int32_t draft_for(Sequence& sequence, int32_t limit) const;
   void admit_waiting();
   void plan_prefills();
   struct PrefillBudget {
@@ -109,6 +119,7 @@ class Scheduler {
   PrefillBudget prefill_budget() const;
   bool is_unwanted() const;
   void build_batch();
+  void add_rows(StepPlan::Rows& rows, int32_t sequence_idx);
 
   bool admit(Sequence& sequence);
   void match_prefix(Sequence& sequence);

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -11,6 +12,8 @@
 #include "engine/engine.h"
 #include "engine/kv/page_table.h"
 #include "engine/kv/prefix_cache.h"
+#include "engine/sampling/drafter.h"
+#include "engine/sampling/forced_text.h"
 #include "engine/sampling/stop_rules.h"
 
 namespace incipit::engine {
@@ -22,15 +25,24 @@ struct Sequence {
       : id(sequence_id),
         request(std::move(r)),
         matcher(request.stop, std::move(bytes_of)),
+        forced(std::move(request.forced_text)),
         tokens(std::move(request.prompt)),
         n_prompt(static_cast<int32_t>(tokens.size())) {}
 
   SequenceId id{};
   GenerateRequest request;  // its prompt has moved to tokens
   StopMatcher matcher;
+  ForcedText forced;
   std::vector<TokenId> tokens;  // the prompt, then what was generated
   int32_t n_prompt = 0;
-  int32_t n_emitted = 0;  // generated tokens handed to on_token
+  std::vector<float> log_probabilities;  // of what was generated, a stop token too
+  int32_t n_emitted = 0;                 // generated tokens handed to on_token
+
+  std::unique_ptr<Drafter> drafter;  // null: nothing is guessed
+  std::vector<TokenId> draft;        // what may come after tokens, in the step that is planned
+  int32_t n_decode_steps = 0;
+  int32_t n_drafted = 0;
+  int32_t n_accepted = 0;
 
   PageTable pages;
   int32_t n_computed = 0;   // tokens whose keys and values are in pages

@@ -1,8 +1,8 @@
 // The promise of the prefix cache and of batching: they change how fast an answer comes, never the
 // answer. Random requests run on engines with the cache on and off, a roomy and a tiny budget of
 // pages, chunks of 1, 7 and 64 (CUDA: 48), one thread and three, alone and five at a time, with
-// others cancelled in between; each must give the tokens that an engine without a cache gives for
-// that request alone.
+// others cancelled in between, with guesses ahead that come true or do not; each must give the
+// tokens that an engine without a cache gives for that request alone.
 #include <gtest/gtest.h>
 
 #include <condition_variable>
@@ -90,6 +90,11 @@ class EnginePropertyTest : public ::testing::Test {
     return options;
   }
 
+  static EngineOptions with_guesses(int32_t n, EngineOptions options) {
+    options.draft_tokens = n;
+    return options;
+  }
+
   static EngineOptions with_threads(int32_t n_threads, EngineOptions options) {
     options.n_threads = n_threads;
     return options;
@@ -107,6 +112,8 @@ class EnginePropertyTest : public ::testing::Test {
         {"long chunk, 3 threads", with_threads(3, with(kLongChunk, 5, on, 64))},
         {"long chunk, 9 pages", with(kLongChunk, 5, on, 9)},
         {"chunk 7, 9 pages", with(7, 3, on, 9)},
+        {"guesses of 7", with_guesses(7, with(kLongChunk, 5, on, 64))},
+        {"guesses of 5, chunk 7, 9 pages", with_guesses(5, with(7, 3, on, 9))},
         {"cache off, chunk 7, 9 pages", with(7, 5, PrefixCaching::kOff, 9)}};
     for (const Setting& setting : settings) engines_.push_back({setting, nullptr});
   }
@@ -147,6 +154,14 @@ class EnginePropertyTest : public ::testing::Test {
     return at->second;
   }
 
+  // What the model will say, more or less: guesses that come true, and some that do not.
+  Tokens guess(const Question& question) {
+    Tokens text(question.prompt.end() - std::min<std::ptrdiff_t>(4, std::ssize(question.prompt)),
+                question.prompt.end());
+    for (const TokenId token : expected(question)) text.push_back(pick(6) == 0 ? 1 : token);
+    return text;
+  }
+
   // Submits all at once, cancels some on the way, waits for all.
   void ask(Engine& engine, std::vector<Asked>& asked, int32_t cancel_one_in) {
     std::mutex mutex;
@@ -158,6 +173,7 @@ class EnginePropertyTest : public ::testing::Test {
       request.stop.max_new_tokens = one.question.n_new;
       request.sampling = one.question.sampling;
       request.priority = static_cast<Priority>(pick(3));
+      request.draft_texts = {guess(one.question)};
       const CancelToken cancel = request.cancel;
       const int32_t cancel_after = cancel_one_in > 0 && pick(cancel_one_in) == 0 ? 1 + pick(4) : -1;
       request.on_token = [&one, cancel, cancel_after](TokenId token) {
@@ -189,6 +205,8 @@ class EnginePropertyTest : public ::testing::Test {
       return;
     }
     ++n_compared_;
+    n_accepted_ += generation.timings.n_accepted;
+    n_drafted_ += generation.timings.n_drafted;
     ASSERT_EQ(generation.tokens, right);
     ASSERT_EQ(generation.reason,
               asked.question.n_new == 0 ? FinishReason::kPrefilled : FinishReason::kTokenLimit);
@@ -214,6 +232,8 @@ class EnginePropertyTest : public ::testing::Test {
       reused_[name] = stats.tokens_reused;
     }
     EXPECT_GT(n_compared_, n_cases);
+    EXPECT_GT(n_accepted_, n_cases / 8);
+    EXPECT_GT(n_drafted_, n_accepted_ + n_cases / 8);
     // A few cases an engine may not happen to share anything.
     if (n_cases < 8 * static_cast<int>(engines_.size())) return;
     for (const auto& [name, n] : reused_) {
@@ -236,6 +256,8 @@ class EnginePropertyTest : public ::testing::Test {
   std::map<decltype(Question().key()), Tokens> expected_;
   std::map<std::string, int64_t> reused_;
   int n_compared_ = 0;
+  int n_drafted_ = 0;
+  int n_accepted_ = 0;
 };
 
 #ifndef INCIPIT_TEST_CUDA  // its heads are too small for a GPU
