@@ -231,6 +231,7 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   text.resize(cut.at);
   if (!cut.reason.empty()) outcome.timings.finish = cut.reason;
 
+  if (flight.place.tree == nullptr) flight.place.tree = documents_.late_tree(flight.place);
   const Postprocessed result = postprocess(postprocess_input(
       request, flight.place, flight.stop_site.unit, text, flight.stop_site.unclosed));
   if (result.text.empty()) {
@@ -242,7 +243,7 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   }
   outcome.items.push_back(item_of(request, flight.place, result));
   cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
-                  {std::move(text), flight.stop_site.unit});
+                  {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit});
   return outcome;
 }
 

@@ -4,6 +4,7 @@
 
 #include "lsp/completion/bracket_walk.h"
 #include "lsp/completion/line_fit.h"
+#include "lsp/completion/syntax_fit.h"
 #include "lsp/syntax/brackets.h"
 
 namespace incipit::lsp {
@@ -20,6 +21,7 @@ constexpr size_t kMinEcho = 4;
 // Lines of the document that a candidate may run into.
 constexpr size_t kOverlapLines = 6;
 
+constexpr const char* kBreaksSyntax = "the suggestion would have left a syntax error behind";
 constexpr const char* kDoesNotFit = "the suggestion did not fit what stands right of the cursor";
 
 // Spellings of control tokens. They cannot come from special tokens (those have no text); a model
@@ -300,7 +302,7 @@ size_t fit_into_line(const Surroundings& around, std::string& text) {
 }
 
 Postprocessed nothing(std::string why) {
-  return {"", 0, std::move(why)};
+  return {"", 0, std::move(why), false};
 }
 
 }  // namespace
@@ -340,13 +342,20 @@ Postprocessed postprocess(const PostprocessInput& in) {
     return nothing(is_blank(whole) ? "the suggestion closed brackets that were never opened"
                                    : kDoesNotFit);
   }
+  bool fitted = false;
+  if (at_line_end && !in.typed_through) {
+    SyntaxFitted fit = fit_syntax(in.tree, in.site, around.brackets, text);
+    if (fit.fit == SyntaxFit::kNothing) return nothing(kBreaksSyntax);
+    fitted = fit.fit != SyntaxFit::kWhole;
+    text = std::move(fit.text);
+  }
   if (!in.typed_through) {
     const size_t wanted = in.invoked ? kMinMeaningfulInvoked : kMinMeaningful;
     const size_t meaningful = count_meaningful(text);
     if (meaningful == 0) return nothing("the suggestion was nothing but closing brackets");
     if (meaningful < wanted) return nothing("the suggestion was too short to be of use");
   }
-  return {with_eol(text, in.site.eol), tail_used, ""};
+  return {with_eol(text, in.site.eol), tail_used, "", fitted};
 }
 
 }  // namespace incipit::lsp
