@@ -18,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kTellingChars = 4;
 // Lines before the cursor that a repetition may reach back into.
 constexpr size_t kLinesBefore = 12;
+// Lines in a row that are nothing but a comment.
+constexpr int kMaxComments = 3;
 
 size_t count_word_chars(string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), is_identifier));
@@ -159,6 +161,7 @@ std::optional<Cut> StopChecks::check(string_view generated, const Line& line) {
   if (repeats_next_line(text, line)) return Cut{before_line, "the next line of the document"};
   if (repeats_line_above(text, line)) return Cut{before_line, "the line above"};
   if (auto cut = check_repetition(generated, line)) return cut;
+  if (runs_on_in_comments(text, line)) return Cut{before_line, "comment run-on"};
   const bool blank = is_blank(text);
   if (blank && has_content_ && depth_ == 0) return Cut{before_line, "blank line"};
   if (auto cut = check_indent(generated, line)) return cut;
@@ -183,6 +186,16 @@ bool StopChecks::repeats_next_line(string_view line_text, const Line& line) cons
   // "}" and "end" say nothing: brackets and indentation decide about them.
   if (is_closers_only(next) || is_block_end_word(next)) return false;
   return count_word_chars(next) >= kTellingChars || indent_columns(whole) == indent_columns(next);
+}
+
+// Comment after comment where code was wanted.
+bool StopChecks::runs_on_in_comments(string_view line_text, const Line& line) {
+  const string_view mark = site_.language == nullptr ? "" : site_.language->line_comment;
+  const std::string whole =
+      line.index == 0 ? site_.before + std::string(line_text) : std::string(line_text);
+  const bool comment = !mark.empty() && trim(whole).starts_with(mark);
+  n_comments_ = comment ? n_comments_ + 1 : 0;
+  return n_comments_ > kMaxComments;
 }
 
 // What a small model does when it has no idea. Such a line is wanted in a few places of a thousand;

@@ -270,6 +270,22 @@ class Fitter {
 
 }  // namespace
 
+const char* name_of(SyntaxFit fit) {
+  switch (fit) {
+    case SyntaxFit::kWhole:
+      return "syntax: whole";
+    case SyntaxFit::kLinesOff:
+      return "syntax: lines taken off";
+    case SyntaxFit::kClosed:
+      return "syntax: closed";
+    case SyntaxFit::kShortened:
+      return "syntax: shortened";
+    case SyntaxFit::kNothing:
+      break;
+  }
+  return "syntax: hidden";
+}
+
 SyntaxFitted fit_syntax(const Tree& tree, const CursorSite& site, const BracketInput& brackets,
                         const std::string& text) {
   return Fitter(tree, site, brackets).fit(text);

@@ -20,6 +20,9 @@ enum class SyntaxFit {
   kNothing,    // no part of it parses
 };
 
+// "syntax: closed", for logs and figures.
+const char* name_of(SyntaxFit fit);
+
 struct SyntaxFitted {
   std::string text;
   SyntaxFit fit = SyntaxFit::kWhole;
