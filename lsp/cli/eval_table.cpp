@@ -108,6 +108,20 @@ std::string counts(const std::string& heading, const std::map<std::string, int>&
   return text;
 }
 
+// "12 > 3": of the suggestions that a rule changed, before it and after it.
+std::string rules(const std::map<std::string, eval::RuleSummary>& by_name) {
+  if (by_name.empty()) return "";
+  std::vector<Cells> lines = {{"rule", "changed", "hid", "exact line", "damage", "repeats"}};
+  const auto both = [](int before, int after) { return fmt::format("{} > {}", before, after); };
+  for (const auto& [name, rule] : by_name) {
+    lines.push_back({name, std::to_string(rule.n), std::to_string(rule.hidden),
+                     both(rule.exact_line_before, rule.exact_line_after),
+                     both(rule.damages_before, rule.damages_after),
+                     both(rule.repeats_before, rule.repeats_after)});
+  }
+  return fmt::format("\n{}", aligned(lines));
+}
+
 std::string figure_text(const PairedFigure& figure, double value) {
   return figure.is_share ? fmt::format("{:.1f} %", value * 100) : fmt::format("{:.3f}", value);
 }
@@ -180,6 +194,7 @@ std::string eval_table(const EvalRun& run) {
     text += '\n';
     text += speed(sums);
     text += counts("nothing shown, because", all.why_hidden);
+    text += rules(all.rules);
   }
   return text + counts("files left out", run.left_out);
 }

@@ -56,6 +56,7 @@ class Walker {
     for (size_t i = 0; i < in_.candidate.size() && !result_.surplus; ++i) i = step(i);
     result_.depth = static_cast<int>(open_.size());
     result_.open = open_;
+    result_.open_at = open_at_;
     result_.in_string = quote_ != 0;
     result_.own_quote = in_outer_string_ ? '\0' : quote_;
     return result_;
@@ -71,6 +72,7 @@ class Walker {
     if (has_tags(in_.language) && (c == '<' || c == '/')) take_tag(i);
     if (const char closer = closer_of(c); closer != 0) {
       open_.push_back(closer);
+      open_at_.push_back(i);
     } else if (is_closer(c)) {
       close(i, c);
     } else if (c == '"' || c == '`' || (c == '\'' && quotes_with_apostrophe(i))) {
@@ -104,6 +106,7 @@ class Walker {
     if (!open_.empty()) {
       if (open_.back() == c) {
         open_.pop_back();
+        open_at_.pop_back();
       } else {
         result_.surplus = i;
       }
@@ -184,6 +187,7 @@ class Walker {
   bool in_hole_;                 // … or the hole of it
   bool following_tail_ = false;  // the last character was one of the tail's
   std::string open_;             // closers of what the candidate opened, innermost last
+  std::vector<size_t> open_at_;  // and where
   size_t n_tags_ = 0;            // that the candidate opened
   size_t n_outer_tags_ = 0;      // of the document, that it closed
   BracketWalk result_;

@@ -28,12 +28,13 @@ struct BracketInput {
 };
 
 struct BracketWalk {
-  size_t tail_used = 0;      // bytes of `tail` that the candidate brings itself
-  size_t unclosed_used = 0;  // closers of `unclosed` that the candidate brings
-  int depth = 0;             // brackets that the candidate opened and did not close
-  std::string open;          // their closers, innermost last
-  char own_quote = 0;        // a string that the candidate opened and did not close
-  bool in_string = false;    // the end is inside a string, be it the candidate's or the document's
+  size_t tail_used = 0;         // bytes of `tail` that the candidate brings itself
+  size_t unclosed_used = 0;     // closers of `unclosed` that the candidate brings
+  int depth = 0;                // brackets that the candidate opened and did not close
+  std::string open;             // their closers, innermost last
+  std::vector<size_t> open_at;  // where they were opened
+  char own_quote = 0;           // a string that the candidate opened and did not close
+  bool in_string = false;  // the end is inside a string, be it the candidate's or the document's
   std::optional<size_t> comment;  // where the candidate's first line comment begins
   bool ends_in_comment = false;
   // Where the candidate closes something that nothing had opened: it must end before this.

@@ -54,9 +54,16 @@ struct CompletionTimings {
   std::string finish;  // why generation stopped
 };
 
+// What a rule made of a suggestion on its way from the model to the editor.
+struct RuleStep {
+  std::string rule;    // "end of the block", "indentation", "syntax: cut", …
+  std::string before;  // the text from the cursor on, as the rule found it; "\n" line ends
+};
+
 struct CompletionOutcome {
   std::vector<CompletionItem> items;
-  std::string why_empty;  // for people; set whenever items is empty
+  std::vector<RuleStep> steps;  // of rules that changed something, in their order
+  std::string why_empty;        // for people; set whenever items is empty
   bool cancelled = false;
   CompletionTimings timings;
 };

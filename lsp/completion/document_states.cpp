@@ -44,6 +44,14 @@ Place DocumentStates::read(const DocumentSnapshot& document, size_t offset) {
   return place;
 }
 
+Tree DocumentStates::late_tree(const Place& place) {
+  const auto found = states_.find(place.document.uri);
+  if (found == states_.end() || found->second.parser == nullptr) return nullptr;
+  DocumentParser& parser = *found->second.parser;
+  if (parser.unfinished()) parser.advance(Clock::now() + kParseBudget);
+  return parser.tree_of(place.document.text);
+}
+
 Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens,
                                       LastBlank last_blank) {
   State& state = state_of(place.document);

@@ -38,6 +38,8 @@ class DocumentStates {
   explicit DocumentStates(const engine::Engine& engine);
 
   Place read(const DocumentSnapshot& document, size_t offset);
+  // The tree of a place that went without, when it was finished since.
+  Tree late_tree(const Place& place);
   // For a request: the next prompt of this document starts from the window of this one.
   Result<Prompt> prompt(const Place& place, int32_t budget_tokens,
                         LastBlank last_blank = LastBlank::kLeftToTheModel);

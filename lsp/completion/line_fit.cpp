@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
-#include <memory>
 #include <utility>
 
 #include "lsp/syntax/brackets.h"
-#include "lsp/syntax/scope.h"
 
 namespace incipit::lsp {
 namespace {
@@ -143,32 +141,15 @@ std::optional<std::string> BalancedBeginnings::next() {
 }
 
 ParseCheck::ParseCheck(Tree tree, const CursorSite& site)
-    : tree_(std::move(tree)), site_(site), deadline_(DocumentParser::Clock::now() + kTime) {
-  if (tree_ == nullptr) return;
-  if (site.text.size() > kMaxParsedBytes || *tree_->text() != site.text) {
-    tree_ = nullptr;
-    return;
-  }
-  n_errors_ = count_errors(*tree_, {0, site.text.size()});
-  if (n_errors_ > 0) n_errors_ = std::min(n_errors_, errors_with("x", 0).value_or(n_errors_));
+    : errors_(std::move(tree), site, kTime, kMaxParses) {
+  n_errors_ = errors_.now();
+  if (n_errors_ > 0) n_errors_ = std::min(n_errors_, errors_.with("x").value_or(n_errors_));
 }
 
 bool ParseCheck::allows(string_view text, size_t n_replaced) {
-  if (tree_ == nullptr) return true;
-  if (++n_parses_ > kMaxParses) return false;
-  const std::optional<int> n_errors = errors_with(text, n_replaced);
+  if (!errors_.usable()) return true;
+  const std::optional<int> n_errors = errors_.with(text, n_replaced);
   return n_errors && *n_errors <= n_errors_;
-}
-
-std::optional<int> ParseCheck::errors_with(string_view text, size_t n_replaced) const {
-  std::string changed(site_.text.substr(0, site_.offset));
-  changed += text;
-  changed += site_.text.substr(site_.offset + n_replaced);
-  const size_t size = changed.size();
-  const Tree tree =
-      reparse(*tree_, std::make_shared<const std::string>(std::move(changed)), deadline_);
-  if (tree == nullptr) return std::nullopt;  // no time left
-  return count_errors(*tree, {0, size});
 }
 
 }  // namespace incipit::lsp

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "lsp/completion/bracket_walk.h"
+#include "lsp/completion/spliced_errors.h"
 #include "lsp/context/cursor_site.h"
 #include "lsp/syntax/parser.h"
 
@@ -45,8 +46,6 @@ class BalancedBeginnings {
 // plain word there, where that word would heal it ("if | == 3:").
 class ParseCheck {
  public:
-  // Larger documents go without: a check must not be felt.
-  static constexpr size_t kMaxParsedBytes = size_t{512} << 10;
   static constexpr std::chrono::milliseconds kTime{250};
   static constexpr int kMaxParses = 32;
 
@@ -57,13 +56,8 @@ class ParseCheck {
   bool allows(std::string_view text, size_t n_replaced);
 
  private:
-  std::optional<int> errors_with(std::string_view text, size_t n_replaced) const;
-
-  Tree tree_;
-  CursorSite site_;
+  SplicedErrors errors_;
   int n_errors_ = 0;
-  int n_parses_ = 0;
-  DocumentParser::Clock::time_point deadline_;
 };
 
 }  // namespace incipit::lsp

@@ -1,6 +1,7 @@
 // PipelineWorker, the part for completions: from a request to a generation, and from what was
 // generated to the answer.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "engine/base/log.h"
@@ -228,11 +229,14 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
                         generation.reason == FinishReason::kStopString;
   text = from_cursor(text, flight.lacks_a_blank);
   const Cut cut = StopChecks(flight.stop_site).finish(text, complete);
+  if (cut.at < text.size()) outcome.steps.push_back({cut.reason, text});
   text.resize(cut.at);
   if (!cut.reason.empty()) outcome.timings.finish = cut.reason;
 
-  const Postprocessed result = postprocess(postprocess_input(
-      request, flight.place, flight.stop_site.unit, text, flight.stop_site.unclosed));
+  if (flight.place.tree == nullptr) flight.place.tree = documents_.late_tree(flight.place);
+  Postprocessed result = postprocess(postprocess_input(request, flight.place, flight.stop_site.unit,
+                                                       text, flight.stop_site.unclosed));
+  std::move(result.steps.begin(), result.steps.end(), std::back_inserter(outcome.steps));
   if (result.text.empty()) {
     outcome.why_empty = result.why_empty;
     if (text.empty() && !cut.reason.empty() && cut.reason != outcome.why_empty) {
@@ -242,7 +246,7 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   }
   outcome.items.push_back(item_of(request, flight.place, result));
   cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
-                  {std::move(text), flight.stop_site.unit});
+                  {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit});
   return outcome;
 }
 

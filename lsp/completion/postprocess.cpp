@@ -3,7 +3,9 @@
 #include <algorithm>
 
 #include "lsp/completion/bracket_walk.h"
+#include "lsp/completion/clean_text.h"
 #include "lsp/completion/line_fit.h"
+#include "lsp/completion/syntax_fit.h"
 #include "lsp/syntax/brackets.h"
 
 namespace incipit::lsp {
@@ -20,54 +22,8 @@ constexpr size_t kMinEcho = 4;
 // Lines of the document that a candidate may run into.
 constexpr size_t kOverlapLines = 6;
 
+constexpr const char* kBreaksSyntax = "the suggestion would have left a syntax error behind";
 constexpr const char* kDoesNotFit = "the suggestion did not fit what stands right of the cursor";
-
-// Spellings of control tokens. They cannot come from special tokens (those have no text); a model
-// that writes them out has lost its way, so the text ends there.
-constexpr string_view kSpecialSpellings[] = {"<|begin_of_text|>",
-                                             "<|end_of_text|>",
-                                             "<|start_header_id|>",
-                                             "<|end_header_id|>",
-                                             "<|eot_id|>",
-                                             "<|fim_prefix|>",
-                                             "<|fim_suffix|>",
-                                             "<|fim_middle|>",
-                                             "<|fim_pad|>",
-                                             "<|repo_name|>",
-                                             "<|file_sep|>",
-                                             "<|endoftext|>",
-                                             "<fim_prefix>",
-                                             "<fim_suffix>",
-                                             "<fim_middle>",
-                                             "<PRE>",
-                                             "<SUF>",
-                                             "<MID>",
-                                             "<EOT>"};
-
-void remove_special_spellings(std::string& text) {
-  for (const string_view spelling : kSpecialSpellings) {
-    const size_t at = text.find(spelling);
-    if (at != std::string::npos) text.resize(at);
-  }
-}
-
-// What no editor should be asked to insert ends the text: NUL and other control characters.
-void end_at_control_character(std::string& text) {
-  const auto bad = std::find_if(text.begin(), text.end(), [](char c) {
-    const auto u = static_cast<unsigned char>(c);
-    return (u < 0x20 && c != '\n' && c != '\t') || u == 0x7F;
-  });
-  text.erase(bad, text.end());
-}
-
-// A chat model wraps code in a Markdown fence.
-void remove_fence(std::string& text) {
-  if (!text.starts_with("```")) return;
-  const size_t first_line = text.find('\n');
-  text.erase(0, first_line == std::string::npos ? text.size() : first_line + 1);
-  const size_t close = text.find("\n```");
-  if (close != std::string::npos) text.resize(close);
-}
 
 // Models like to begin with the line that they were to finish.
 void remove_echo(const CursorSite& site, std::string& text) {
@@ -299,19 +255,60 @@ size_t fit_into_line(const Surroundings& around, std::string& text) {
   return 0;
 }
 
-Postprocessed nothing(std::string why) {
-  return {"", 0, std::move(why)};
+// The text of one suggestion and what the rules did to it.
+class Draft {
+ public:
+  explicit Draft(std::string begun) : text(std::move(begun)) {}
+
+  template <class Rule>
+  void apply(const char* name, Rule rule) {
+    std::string before = text;
+    rule(text);
+    note(name, std::move(before));
+  }
+  void note(const char* name, std::string before) {
+    if (before != text) steps_.push_back({name, std::move(before)});
+  }
+
+  Postprocessed nothing(const char* rule, const char* why) {
+    if (!text.empty()) steps_.push_back({rule, std::move(text)});
+    return {"", 0, why, std::move(steps_), false};
+  }
+  Postprocessed done(string_view eol, size_t tail_used, bool fitted) {
+    return {with_eol(text, eol), tail_used, "", std::move(steps_), fitted};
+  }
+
+  std::string text;
+
+ private:
+  std::vector<RuleStep> steps_;
+};
+
+void settle_indentation(const PostprocessInput& in, const IndentStyle& style, std::string& text) {
+  remove_leading_lines(in.site, text);
+  fix_first_indent(in.site, in.language, style, text);
+  use_indent_style(style, text);
+  join_blanks(in.site, text);
+}
+
+void trim_overlap(const Surroundings& around, std::string& text) {
+  const PostprocessInput& in = around.in;
+  if (in.unit == CompletionUnit::kRestOfLine) {
+    trim_line_overlap(in.site, around.brackets, text);
+  } else {
+    trim_lines_overlap(in.site, text);
+  }
 }
 
 }  // namespace
 
 Postprocessed postprocess(const PostprocessInput& in) {
-  std::string text = with_lf(in.candidate);
-  remove_special_spellings(text);
-  end_at_control_character(text);
-  remove_fence(text);
-  if (is_blank(text)) return nothing("the model had nothing to add here");
-  remove_echo(in.site, text);
+  Draft draft(with_lf(in.candidate));
+  draft.apply("control tokens", remove_special_spellings);
+  draft.apply("control characters", end_at_control_character);
+  draft.apply("Markdown fence", remove_fence);
+  if (is_blank(draft.text)) return draft.nothing("empty", "the model had nothing to add here");
+  draft.apply("echo", [&](std::string& text) { remove_echo(in.site, text); });
 
   const IndentStyle style = indent_style(in.site.text, in.site.offset, in.language);
   const std::vector<std::string> tags = unclosed_tags(in.language, in.site.text, in.site.offset);
@@ -319,34 +316,44 @@ Postprocessed postprocess(const PostprocessInput& in) {
   if (in.site.tail == LineTail::kClosers) around.brackets.tail = in.site.after;
   around.brackets.unclosed = in.unclosed;
   around.brackets.unclosed_tags = tags;
-  remove_leading_lines(in.site, text);
-  fix_first_indent(in.site, in.language, style, text);
-  use_indent_style(style, text);
-  join_blanks(in.site, text);
-  if (in.unit == CompletionUnit::kRestOfLine) {
-    trim_line_overlap(in.site, around.brackets, text);
-  } else {
-    trim_lines_overlap(in.site, text);
+  draft.apply("indentation", [&](std::string& text) { settle_indentation(in, style, text); });
+  draft.apply("overlap", [&](std::string& text) { trim_overlap(around, text); });
+  if (is_blank(draft.text)) {
+    return draft.nothing("overlap", "the suggestion only repeated what is already there");
   }
-  if (is_blank(text)) return nothing("the suggestion only repeated what is already there");
-  if (in.unit == CompletionUnit::kRestOfLine) text.resize(end_before_word(in.site, text));
 
+  std::string whole = draft.text;
+  if (in.unit == CompletionUnit::kRestOfLine) {
+    draft.text.resize(end_before_word(in.site, draft.text));
+  }
   const bool at_line_end = in.site.tail == LineTail::kNothing;
-  std::string whole = text;
-  const size_t tail_used = at_line_end ? settle_closers(around, text) : fit_into_line(around, text);
-  if (is_blank(text)) {
-    if (in.unit == CompletionUnit::kRestOfLine) return nothing(kDoesNotFit);
+  const size_t tail_used =
+      at_line_end ? settle_closers(around, draft.text) : fit_into_line(around, draft.text);
+  draft.note(at_line_end ? "closers" : "middle of a line", whole);
+  if (is_blank(draft.text)) {
     settle_closers(around, whole);
-    return nothing(is_blank(whole) ? "the suggestion closed brackets that were never opened"
-                                   : kDoesNotFit);
+    const bool surplus = in.unit != CompletionUnit::kRestOfLine && is_blank(whole);
+    return draft.nothing(
+        "closers", surplus ? "the suggestion closed brackets that were never opened" : kDoesNotFit);
+  }
+  bool fitted = false;
+  if (at_line_end && !in.typed_through) {
+    SyntaxFitted fit = fit_syntax(in.tree, in.site, around.brackets, draft.text);
+    if (fit.fit == SyntaxFit::kNothing) return draft.nothing(name_of(fit.fit), kBreaksSyntax);
+    fitted = fit.fit != SyntaxFit::kWhole;
+    draft.apply(name_of(fit.fit), [&](std::string& text) { text = std::move(fit.text); });
   }
   if (!in.typed_through) {
     const size_t wanted = in.invoked ? kMinMeaningfulInvoked : kMinMeaningful;
-    const size_t meaningful = count_meaningful(text);
-    if (meaningful == 0) return nothing("the suggestion was nothing but closing brackets");
-    if (meaningful < wanted) return nothing("the suggestion was too short to be of use");
+    const size_t meaningful = count_meaningful(draft.text);
+    if (meaningful == 0) {
+      return draft.nothing("length", "the suggestion was nothing but closing brackets");
+    }
+    if (meaningful < wanted) {
+      return draft.nothing("length", "the suggestion was too short to be of use");
+    }
   }
-  return {with_eol(text, in.site.eol), tail_used, ""};
+  return draft.done(in.site.eol, tail_used, fitted);
 }
 
 }  // namespace incipit::lsp

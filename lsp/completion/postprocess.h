@@ -29,6 +29,8 @@ struct Postprocessed {
   std::string text;      // with the document's line ends; empty: nothing to suggest
   size_t tail_used = 0;  // bytes after the cursor that the text replaces
   std::string why_empty;
+  std::vector<RuleStep> steps;
+  bool fitted = false;  // the text was changed so that it parses: the candidate says something else
 };
 
 Postprocessed postprocess(const PostprocessInput& input);

@@ -1,8 +1,10 @@
 #include "lsp/completion/stop_checks.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
+#include "lsp/completion/open_blocks.h"
 #include "lsp/syntax/brackets.h"
 #include "lsp/syntax/scope.h"
 
@@ -16,6 +18,8 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kTellingChars = 4;
 // Lines before the cursor that a repetition may reach back into.
 constexpr size_t kLinesBefore = 12;
+// Lines in a row that are nothing but a comment.
+constexpr int kMaxComments = 3;
 
 size_t count_word_chars(string_view text) {
   return static_cast<size_t>(std::count_if(text.begin(), text.end(), is_identifier));
@@ -37,6 +41,27 @@ bool continues_statement(string_view line) {
 bool is_block_end_word(string_view line) {
   const string_view text = trim(line);
   return text == "end" || text == "fi" || text == "done" || text == "esac" || text == "end)";
+}
+
+// But for blanks and what separates it from the next one.
+bool is_nearly_same(string_view a, string_view b) {
+  const auto essence = [](string_view line) {
+    std::string text;
+    std::copy_if(line.begin(), line.end(), std::back_inserter(text),
+                 [](char c) { return c != ' ' && c != '\t'; });
+    while (!text.empty() && (text.back() == ',' || text.back() == ';')) text.pop_back();
+    return text;
+  };
+  return trim(a) == trim(b) || essence(a) == essence(b);
+}
+
+// What a text that was cut in a loop may not end with: something that wants more.
+string_view without_loose_end(string_view text) {
+  while (!text.empty() &&
+         string_view("([{,=+-*/%&|<>?:.! \t\n").find(text.back()) != string_view::npos) {
+    text.remove_suffix(1);
+  }
+  return text;
 }
 
 std::vector<string_view> split_lines(string_view text) {
@@ -122,7 +147,7 @@ Cut StopChecks::finish(string_view generated, bool complete) {
     }
   }
   Cut cut = cut_.value_or(Cut{generated.size(), ""});
-  cut.at = without_new_errors(generated.substr(0, cut.at));
+  if (cut.reason == "repetition") cut.at = without_loose_end(generated.substr(0, cut.at)).size();
   return cut;
 }
 
@@ -134,7 +159,9 @@ std::optional<Cut> StopChecks::check(string_view generated, const Line& line) {
     return Cut{before_line, "line limit"};
   }
   if (repeats_next_line(text, line)) return Cut{before_line, "the next line of the document"};
+  if (repeats_line_above(text, line)) return Cut{before_line, "the line above"};
   if (auto cut = check_repetition(generated, line)) return cut;
+  if (runs_on_in_comments(text, line)) return Cut{before_line, "comment run-on"};
   const bool blank = is_blank(text);
   if (blank && has_content_ && depth_ == 0) return Cut{before_line, "blank line"};
   if (auto cut = check_indent(generated, line)) return cut;
@@ -145,7 +172,9 @@ std::optional<Cut> StopChecks::check(string_view generated, const Line& line) {
     site_.unit = CompletionUnit::kBlock;
     indent_known_ = false;
   }
-  return check_statement(generated, line);
+  if (auto cut = check_block_below(generated, line)) return cut;
+  if (auto cut = check_statement(generated, line)) return cut;
+  return check_errors(generated, line);
 }
 
 bool StopChecks::repeats_next_line(string_view line_text, const Line& line) const {
@@ -153,10 +182,30 @@ bool StopChecks::repeats_next_line(string_view line_text, const Line& line) cons
   if (trim(next).empty() || is_blank(line_text)) return false;
   const std::string whole =
       line.index == 0 ? site_.before + std::string(line_text) : std::string(line_text);
-  if (trim(whole) != trim(next)) return false;
+  if (!is_nearly_same(whole, next)) return false;
   // "}" and "end" say nothing: brackets and indentation decide about them.
   if (is_closers_only(next) || is_block_end_word(next)) return false;
   return count_word_chars(next) >= kTellingChars || indent_columns(whole) == indent_columns(next);
+}
+
+// Comment after comment where code was wanted.
+bool StopChecks::runs_on_in_comments(string_view line_text, const Line& line) {
+  const string_view mark = site_.language == nullptr ? "" : site_.language->line_comment;
+  const std::string whole =
+      line.index == 0 ? site_.before + std::string(line_text) : std::string(line_text);
+  const bool comment = !mark.empty() && trim(whole).starts_with(mark);
+  n_comments_ = comment ? n_comments_ + 1 : 0;
+  return n_comments_ > kMaxComments;
+}
+
+// What a small model does when it has no idea. Such a line is wanted in a few places of a thousand;
+// a repetition further down is check_repetition's to judge.
+bool StopChecks::repeats_line_above(string_view line_text, const Line& line) const {
+  if (line.index > 0 || site_.lines_before.empty() || is_blank(line_text)) return false;
+  const std::string whole = site_.before + std::string(line_text);
+  const std::string_view above = site_.lines_before.front();
+  return count_word_chars(above) >= kTellingChars && !is_block_end_word(above) &&
+         is_nearly_same(whole, above);
 }
 
 std::optional<Cut> StopChecks::check_repetition(string_view generated, const Line& line) const {
@@ -309,19 +358,41 @@ int StopChecks::errors_with(string_view candidate) {
              : count_errors(*tree, {site_.line_start, site_.offset + candidate.size() + kBehind});
 }
 
-// Takes lines off the end while that leaves fewer errors than the whole candidate brings; a
-// candidate that is wrong from its first line on is left as it is.
-size_t StopChecks::without_new_errors(string_view candidate) {
-  const size_t n_lines = static_cast<size_t>(std::count(candidate.begin(), candidate.end(), '\n'));
-  if (site_.tree == nullptr || n_lines == 0) return candidate.size();
-  const int base = errors_with("");
-  if (errors_with(candidate) <= base) return candidate.size();
-  for (size_t end = candidate.rfind('\n'); end != string_view::npos && end > 0;
-       end = candidate.rfind('\n', end - 1)) {
-    const string_view shorter = candidate.substr(0, end);
-    if (!is_blank(shorter) && errors_with(shorter) <= base) return end;
+// A line opens a block or an argument list whose content stands below already: in a language of
+// indentation it is indented deeper, elsewhere its closer has no other opener, so that the tree is
+// better off with this one.
+std::optional<Cut> StopChecks::check_block_below(string_view generated, const Line& line) {
+  const string_view text = generated.substr(line.start, line.end - line.start);
+  if (!opens_block(text, site_.language) || trim(site_.next_line).empty()) return std::nullopt;
+  const std::string whole = line.index == 0 ? site_.before + std::string(text) : std::string(text);
+  if (indent_columns(site_.next_line) <= indent_columns(whole)) return std::nullopt;
+  const bool by_indentation = site_.language != nullptr &&
+                              site_.language->blocks == BlockStyle::kIndent &&
+                              trim_right(text).ends_with(':');
+  const bool below =
+      by_indentation || (site_.tree != nullptr && errors_with(generated.substr(0, line.end)) <
+                                                      errors_with(generated.substr(0, line.start)));
+  return below ? std::optional<Cut>(Cut{line.end, "the block is below"}) : std::nullopt;
+}
+
+// Two lines in a row with more errors than before them, outside of brackets: decoding has lost its
+// way. One may be the first half of something ("}" before a "catch").
+std::optional<Cut> StopChecks::check_errors(string_view generated, const Line& line) {
+  if (site_.tree == nullptr || depth_ != 0) return std::nullopt;
+  const string_view text = generated.substr(0, line.end);
+  if (is_blank(text.substr(line.start)) || opens_block(text, site_.language) ||
+      !open_keyword_blocks(site_.language, text).empty()) {
+    return std::nullopt;
   }
-  return candidate.size();
+  if (!good_errors_) good_errors_ = errors_with("");
+  const int n_errors = errors_with(text);
+  if (n_errors <= *good_errors_) {
+    bad_from_.reset();
+    return std::nullopt;
+  }
+  if (bad_from_ && *bad_from_ > 0) return Cut{*bad_from_, "syntax errors"};
+  if (!bad_from_) bad_from_ = line.start == 0 ? 0 : line.start - 1;
+  return std::nullopt;
 }
 
 }  // namespace incipit::lsp

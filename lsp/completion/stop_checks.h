@@ -84,10 +84,13 @@ class StopChecks {
   std::optional<Cut> check_indent(std::string_view generated, const Line& line);
   std::optional<Cut> check_statement(std::string_view generated, const Line& line);
   bool repeats_next_line(std::string_view line_text, const Line& line) const;
+  bool runs_on_in_comments(std::string_view line_text, const Line& line);
+  bool repeats_line_above(std::string_view line_text, const Line& line) const;
   bool ends_keyword_block(std::string_view generated, const Line& line);
   Tree parse_with(std::string_view candidate);
   int errors_with(std::string_view candidate);
-  size_t without_new_errors(std::string_view candidate);
+  std::optional<Cut> check_block_below(std::string_view generated, const Line& line);
+  std::optional<Cut> check_errors(std::string_view generated, const Line& line);
 
   StopSite site_;
   std::chrono::steady_clock::duration parse_time_left_ = kParseBudget;
@@ -98,8 +101,11 @@ class StopChecks {
   size_t next_index_ = 0;
   int unit_indent_ = 0;
   bool indent_known_ = false;
-  bool has_content_ = false;  // a line before this one is not blank
-  int depth_ = 0;             // brackets that the lines so far left open
+  int n_comments_ = 0;  // lines before this one that are comments, without others between them
+  bool has_content_ = false;        // a line before this one is not blank
+  int depth_ = 0;                   // brackets that the lines so far left open
+  std::optional<int> good_errors_;  // of the hole alone
+  std::optional<size_t> bad_from_;  // where lines with more errors begin
 };
 
 }  // namespace incipit::lsp

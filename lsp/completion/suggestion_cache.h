@@ -30,7 +30,9 @@ SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site,
                                  const CompletionOptions& options);
 
 struct Suggestion {
-  std::string candidate;  // as cut by the stop checks, "\n" line ends, before postprocess
+  // As cut by the stop checks, before postprocess; what was shown where syntax_fit changed it. "\n"
+  // line ends.
+  std::string candidate;
   CompletionUnit unit = CompletionUnit::kBlock;
 };
 

@@ -62,4 +62,15 @@ void judge(const SyntaxTree& original, const CompletionItem* item, HoleRow& row)
       repeats_a_neighbour(before, row.shown, after) && !repeats_a_neighbour(before, wanted, after);
 }
 
+void judge_rules(const SyntaxTree& original, const std::vector<RuleStep>& steps, HoleRow& row) {
+  for (const RuleStep& step : steps) {
+    const CompletionItem item{step.before, row.hole.start, row.hole.start};
+    HoleRow as_shown;
+    as_shown.hole = row.hole;
+    judge(original, &item, as_shown);
+    row.rules.push_back({step.rule, step.before, as_shown.exact_line, as_shown.damages,
+                         as_shown.repeats.value_or(false)});
+  }
+}
+
 }  // namespace incipit::lsp::eval

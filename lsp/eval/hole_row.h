@@ -5,12 +5,22 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lsp/completion/completion_pipeline.h"
 #include "lsp/eval/hole.h"
 #include "lsp/syntax/parser.h"
 
 namespace incipit::lsp::eval {
+
+// A rule that changed the suggestion, and what the suggestion was like before it did.
+struct RuleRow {
+  std::string rule;
+  std::string before;
+  bool exact_line = false;
+  std::optional<bool> damages;
+  bool repeats = false;
+};
 
 struct HoleRow {
   std::string file;       // as EvalFile::name
@@ -33,6 +43,7 @@ struct HoleRow {
   // Of what is shown, else nothing.
   std::optional<bool> damages;  // more ERROR and MISSING nodes than the file has; nothing: no tree
   std::optional<bool> repeats;  // a line beside it
+  std::vector<RuleRow> rules;   // in the order in which they were applied
 
   double first_token_ms = 0;  // from the request; 0: the model was not asked
   double total_ms = 0;
@@ -50,5 +61,8 @@ std::string without_hole(const std::string& text, const Hole& hole);
 // Fills in everything from `expected` to `repeats` for a suggestion into without_hole(file), or
 // for none (`item` null). `original` is the tree of the whole file.
 void judge(const SyntaxTree& original, const CompletionItem* item, HoleRow& row);
+
+// Fills in `rules`, each judged as if its text had been shown.
+void judge_rules(const SyntaxTree& original, const std::vector<RuleStep>& steps, HoleRow& row);
 
 }  // namespace incipit::lsp::eval

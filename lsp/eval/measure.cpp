@@ -79,6 +79,7 @@ std::vector<HoleRow> measure(CompletionPipeline& pipeline, const engine::Engine&
       take_tokens(before, engine.stats(), row);
       row.why_hidden = outcome.why_empty;
       judge(*tree, outcome.items.empty() ? nullptr : &outcome.items.front(), row);
+      judge_rules(*tree, outcome.steps, row);
       on_row(row);
       rows.push_back(std::move(row));
     }

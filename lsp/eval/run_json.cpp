@@ -17,10 +17,26 @@ Json share_json(const Share& share) {
           {"interval95", {interval.low, interval.high}}};
 }
 
+Json rules_json(const std::map<std::string, RuleSummary>& rules) {
+  Json result = Json::object();
+  for (const auto& [name, rule] : rules) {
+    result[name] = {{"n", rule.n},
+                    {"hidden", rule.hidden},
+                    {"exactLineBefore", rule.exact_line_before},
+                    {"exactLineAfter", rule.exact_line_after},
+                    {"damagesBefore", rule.damages_before},
+                    {"damagesAfter", rule.damages_after},
+                    {"repeatsBefore", rule.repeats_before},
+                    {"repeatsAfter", rule.repeats_after}};
+  }
+  return result;
+}
+
 Json summary_json(const Summary& sum) {
   Json result = {{"n", sum.n},
                  {"shown", share_json(sum.shown)},
                  {"whyHidden", sum.why_hidden},
+                 {"rules", rules_json(sum.rules)},
                  {"exactLine", share_json(sum.exact_line)},
                  {"exactSpan", share_json(sum.exact_span)},
                  {"lineSimilarity", sum.line_similarity},
@@ -61,6 +77,7 @@ void row_fields(Row& row, Field field) {
   field("spanSimilarity", row.span_similarity);
   field("damages", row.damages);
   field("repeats", row.repeats);
+  field("rules", row.rules);
   field("firstTokenMs", row.first_token_ms);
   field("totalMs", row.total_ms);
   field("promptTokens", row.prompt_tokens);
@@ -82,6 +99,33 @@ void get(const Json& json, const char* key, T& value) {
 }
 void get(const Json& json, const char* key, std::optional<bool>& value) {
   if (const auto found = json.find(key); found != json.end()) value = found->get<bool>();
+}
+
+// Reports of before there were rules have none.
+void put(Json& json, const char* key, const std::vector<RuleRow>& rules) {
+  Json list = Json::array();
+  for (const RuleRow& rule : rules) {
+    Json entry = {{"rule", rule.rule},
+                  {"before", rule.before},
+                  {"exactLine", rule.exact_line},
+                  {"repeats", rule.repeats}};
+    put(entry, "damages", rule.damages);
+    list.push_back(std::move(entry));
+  }
+  json[key] = std::move(list);
+}
+void get(const Json& json, const char* key, std::vector<RuleRow>& rules) {
+  const auto found = json.find(key);
+  if (found == json.end()) return;
+  for (const Json& entry : *found) {
+    RuleRow rule;
+    get(entry, "rule", rule.rule);
+    get(entry, "before", rule.before);
+    get(entry, "exactLine", rule.exact_line);
+    get(entry, "repeats", rule.repeats);
+    get(entry, "damages", rule.damages);
+    rules.push_back(std::move(rule));
+  }
 }
 
 Json row_json(const HoleRow& row) {

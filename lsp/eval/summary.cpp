@@ -16,6 +16,28 @@ void count(Share& share, const std::optional<bool>& yes) {
   if (yes) count(share, *yes);
 }
 
+void count_rules(const HoleRow& row, std::map<std::string, RuleSummary>& rules) {
+  for (size_t i = 0; i < row.rules.size(); ++i) {
+    const RuleRow& before = row.rules[i];
+    const bool last = i + 1 == row.rules.size();
+    RuleSummary& sum = rules[before.rule];
+    ++sum.n;
+    sum.exact_line_before += before.exact_line ? 1 : 0;
+    sum.damages_before += before.damages.value_or(false) ? 1 : 0;
+    sum.repeats_before += before.repeats ? 1 : 0;
+    if (last && !row.is_shown()) {
+      ++sum.hidden;
+      continue;
+    }
+    const bool exact = last ? row.exact_line : row.rules[i + 1].exact_line;
+    const std::optional<bool>& damages = last ? row.damages : row.rules[i + 1].damages;
+    const bool repeats = last ? row.repeats.value_or(false) : row.rules[i + 1].repeats;
+    sum.exact_line_after += exact ? 1 : 0;
+    sum.damages_after += damages.value_or(false) ? 1 : 0;
+    sum.repeats_after += repeats ? 1 : 0;
+  }
+}
+
 Times times_of(const std::vector<double>& values) {
   return {percentile(values, 0.5), percentile(values, 0.95)};
 }
@@ -29,6 +51,7 @@ Summary summarise(std::span<const HoleRow* const> rows) {
     ++sum.n;
     count(sum.shown, row->is_shown());
     if (!row->is_shown()) ++sum.why_hidden[row->why_hidden];
+    count_rules(*row, sum.rules);
     count(sum.exact_line, row->exact_line);
     count(sum.exact_span, row->exact_span);
     count(sum.exact_name, row->exact_name);

@@ -23,12 +23,25 @@ struct Times {
   double p95_ms = 0;
 };
 
+// What one rule did to the suggestions that it changed: numbers of them, before it and after it.
+struct RuleSummary {
+  int n = 0;
+  int hidden = 0;  // nothing was left to show
+  int exact_line_before = 0;
+  int exact_line_after = 0;
+  int damages_before = 0;
+  int damages_after = 0;
+  int repeats_before = 0;
+  int repeats_after = 0;
+};
+
 struct Summary {
   std::string language;  // empty: all
   std::string kind;      // empty: all
   int n = 0;
   Share shown;
   std::map<std::string, int> why_hidden;
+  std::map<std::string, RuleSummary> rules;  // by name
   // Of all holes: one for which nothing is shown is not exact, and its similarity is 0.
   Share exact_line;
   Share exact_span;

@@ -71,6 +71,10 @@ class DocumentParser {
 
   // Goes on with a parse that ran out of time. True while there is more to do.
   bool advance(Clock::time_point deadline);
+  // The newest finished tree, when it is that of `text`.
+  Tree tree_of(const Text& text) const {
+    return last_ != nullptr && last_->text() == text ? last_ : nullptr;
+  }
   bool unfinished() const { return pending_ != nullptr; }
 
  private:

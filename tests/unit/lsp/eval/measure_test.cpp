@@ -74,6 +74,17 @@ TEST(EvalMeasure, KeepsThePipelinesReasonWhenNothingIsShown) {
   EXPECT_EQ(rows[0].why_hidden, "the model had nothing to add here");
 }
 
+TEST(EvalMeasure, JudgesWhatEachRuleFound) {
+  const std::vector<HoleRow> rows =
+      rows_of(engine_that_says(" a + b)"), lua_file({hole_from("a + b")}));
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_TRUE(rows[0].exact_line) << rows[0].shown;
+  ASSERT_FALSE(rows[0].rules.empty());
+  EXPECT_THAT(rows[0].rules.front().before, testing::HasSubstr("a + b)"));
+  EXPECT_FALSE(rows[0].rules.front().exact_line);
+  EXPECT_TRUE(rows[0].rules.front().damages.value_or(false));
+}
+
 TEST(EvalMeasure, CountsAllThatARequestCost) {
   // Without the blank that the prompt leaves out to be written, the model is asked once more.
   const auto engine = engine_that_says("a + b");

@@ -21,6 +21,7 @@ std::vector<HoleRow> some_rows() {
   rows[2].prompt_tokens = rows[2].cached_tokens = 0;  // the model was not asked
   rows[2].first_token_ms = 0;
   rows[3].exact_name = true;
+  rows[3].rules = {{"cut", "x y", true, false, true}};
   return rows;
 }
 
@@ -35,6 +36,26 @@ TEST(EvalSummary, CountsOverAllHolesAndOverWhatIsShown) {
   EXPECT_EQ(sum.damages.n, 3);
   EXPECT_EQ(sum.repeats.yes, 0);
   EXPECT_EQ(sum.exact_name.n, 1);
+}
+
+TEST(EvalSummary, CountsWhatEachRuleChangedForBetterAndForWorse) {
+  std::vector<HoleRow> rows = {eval_row(1, "x"), eval_row(2, "y"), eval_row(3, "")};
+  rows[0].rules = {{"cut", "x + 1", false, true, true}};  // damage mended
+  rows[1].rules = {{"cut", "x y", true, false, false}, {"trim", "x", true, {}, false}};
+  rows[2].rules = {{"cut", "x", true, false, false}};  // the right one hidden
+  const auto rules = summaries_of(rows).front().rules;
+  ASSERT_EQ(rules.size(), 2u);
+  const RuleSummary& cut = rules.at("cut");
+  EXPECT_EQ(cut.n, 3);
+  EXPECT_EQ(cut.hidden, 1);
+  EXPECT_EQ(cut.exact_line_before, 2);
+  EXPECT_EQ(cut.exact_line_after, 2);  // rows[0], and rows[1] before the next rule
+  EXPECT_EQ(cut.damages_before, 1);
+  EXPECT_EQ(cut.damages_after, 0);
+  EXPECT_EQ(cut.repeats_before, 1);
+  EXPECT_EQ(cut.repeats_after, 0);
+  EXPECT_EQ(rules.at("trim").exact_line_before, 1);
+  EXPECT_EQ(rules.at("trim").exact_line_after, 0);
 }
 
 TEST(EvalSummary, TimesAreOfRequestsThatReachedTheModel) {
@@ -85,6 +106,13 @@ TEST(EvalRunJson, ComesBackAsItWent) {
     EXPECT_EQ(a.damages, b.damages);
     EXPECT_EQ(a.line_similarity, b.line_similarity);
     EXPECT_EQ(a.first_token_ms, b.first_token_ms);
+    ASSERT_EQ(a.rules.size(), b.rules.size());
+    if (a.rules.empty()) continue;
+    EXPECT_EQ(a.rules[0].rule, b.rules[0].rule);
+    EXPECT_EQ(a.rules[0].before, b.rules[0].before);
+    EXPECT_EQ(a.rules[0].exact_line, b.rules[0].exact_line);
+    EXPECT_EQ(a.rules[0].damages, b.rules[0].damages);
+    EXPECT_EQ(a.rules[0].repeats, b.rules[0].repeats);
   }
 }
 

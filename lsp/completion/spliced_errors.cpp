@@ -1,0 +1,47 @@
+#include "lsp/completion/spliced_errors.h"
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "lsp/syntax/scope.h"
+
+namespace incipit::lsp {
+
+SplicedErrors::SplicedErrors(Tree tree, const CursorSite& site, std::chrono::milliseconds time,
+                             int max_parses)
+    : tree_(std::move(tree)),
+      site_(site),
+      n_left_(max_parses),
+      deadline_(DocumentParser::Clock::now() + time) {
+  if (tree_ == nullptr) return;
+  if (site.text.size() > kMaxParsedBytes || *tree_->text() != site.text) tree_ = nullptr;
+}
+
+int SplicedErrors::now() const {
+  return tree_ == nullptr
+             ? 0
+             : count_errors(*tree_, {0, site_.text.size()}, std::numeric_limits<int>::max());
+}
+
+std::optional<int> SplicedErrors::with(std::string_view text, size_t n_replaced) {
+  if (tree_ == nullptr || n_left_ <= 0) return std::nullopt;
+  --n_left_;
+  std::string changed(site_.text.substr(0, site_.offset));
+  for (const char c : text) {
+    if (c == '\n') {
+      changed += site_.eol;
+    } else {
+      changed += c;
+    }
+  }
+  changed += site_.text.substr(site_.offset + n_replaced);
+  const size_t size = changed.size();
+  const Tree tree =
+      reparse(*tree_, std::make_shared<const std::string>(std::move(changed)), deadline_);
+  if (tree == nullptr) return std::nullopt;  // no time left
+  return count_errors(*tree, {0, size}, std::numeric_limits<int>::max());
+}
+
+}  // namespace incipit::lsp
