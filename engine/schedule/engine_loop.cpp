@@ -11,6 +11,7 @@
 
 #include "engine/base/log.h"
 #include "engine/sampling/sampler.h"
+#include "engine/schedule/guarded_call.h"
 #include "kernels/common/check.h"
 
 namespace incipit::engine {
@@ -34,44 +35,24 @@ FinishReason reason_of(StopCause cause) {
   return FinishReason::kError;
 }
 
-// A caller's callback must not take the engine down with it.
-template <class Callback, class... Args>
-void call_guarded(const char* name, const Callback& callback, const Args&... args) {
-  if (!callback) return;
-  try {
-    callback(args...);
-  } catch (const std::exception& e) {
-    log::error("engine: {} threw: {}", name, e.what());
-  } catch (...) {
-    log::error("engine: {} threw something that is not a std::exception", name);
-  }
-}
-
-SchedulerOptions with_pages(SchedulerOptions options, int32_t n_pages) {
-  options.n_pages = n_pages;
-  return options;
-}
-
 Error invalid(std::string message) {
   return Error{ErrorCode::kInvalidArgument, std::move(message)};
-}
-
-Error no_device() {
-  return Error{ErrorCode::kDevice, "the device failed and the model could not be loaded again"};
 }
 
 }  // namespace
 
 EngineLoop::EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options,
-                       TokenBytes bytes_of, ModelSupply supply)
+                       TokenBytes bytes_of, ModelSupply supply,
+                       std::optional<PageKeeping> keeping)
     : model_(std::move(model)),
       config_(model_->config()),
-      scheduler_(std::make_unique<Scheduler>(with_pages(options, model_->n_pages()))),
+      scheduler_(std::make_unique<Scheduler>(options.with_pages(model_->n_pages()))),
       bytes_of_(std::move(bytes_of)),
       supply_(std::move(supply)),
       device_{model_->device_name(), 0, ""},
       submissions_(std::numeric_limits<size_t>::max()) {
   CHECK_LE(options.max_batch + options.prefill_chunk, model_->max_rows());
+  if (keeping && options.prefix_caching == PrefixCaching::kOn) keeper_.emplace(std::move(*keeping));
   publish_stats();
   thread_ = std::thread([this] { run(); });
 }
@@ -84,7 +65,7 @@ EngineLoop::~EngineLoop() {
 
 SequenceId EngineLoop::submit(GenerateRequest request) {
   const SequenceId id{++n_submitted_};
-  Submission submission{id, std::move(request), Sequence::Clock::now()};
+  Submission submission{id, std::move(request), Sequence::Clock::now(), n_steps_};
   // The queue has no limit of its own, so only a closed one refuses: the engine is going away.
   if (!submissions_.try_push(submission)) {
     Generation generation;
@@ -96,6 +77,8 @@ SequenceId EngineLoop::submit(GenerateRequest request) {
 }
 
 void EngineLoop::run() {
+  if (keeper_) keep_pages([&] { keeper_->read_at_start(*scheduler_, *model_); });
+  publish_stats();
   while (take_submissions()) {
     finish_cancelled();
     step();
@@ -107,12 +90,13 @@ void EngineLoop::run() {
     finish(*scheduler_->waiting().front(), FinishReason::kCancelled);
   while (std::optional<Submission> submission = submissions_.try_pop())
     refuse(std::move(*submission), FinishReason::kCancelled, {});
+  if (keeper_) keep_pages([&] { keeper_->write_all(*scheduler_, *model_); });
 }
 
 // Waits only when there is nothing else to do. False: the engine is to stop.
 bool EngineLoop::take_submissions() {
   if (scheduler_->idle()) {
-    std::optional<Submission> first = submissions_.pop();
+    std::optional<Submission> first = wait_for_submission();
     if (!first) return false;
     accept(std::move(*first));
   }
@@ -122,6 +106,33 @@ bool EngineLoop::take_submissions() {
     accept(std::move(*next));
   }
   return false;
+}
+
+// The time without requests belongs to the pages on disk.
+std::optional<EngineLoop::Submission> EngineLoop::wait_for_submission() {
+  if (keeper_) keeper_->interrupt();
+  while (keeper_) {
+    const auto due = keeper_->due(*scheduler_);
+    if (!due) break;
+    if (std::optional<Submission> submission = submissions_.pop_until(*due)) {
+      keeper_->interrupt();
+      return submission;
+    }
+    if (stopping_) return std::nullopt;
+    keep_pages([&] { keeper_->work(*scheduler_, *model_); });
+    publish_stats();
+  }
+  return submissions_.pop();
+}
+
+// A device that fails here is found out by the next step.
+void EngineLoop::keep_pages(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::exception& e) {
+    log::warn("kv-disk: {}", e.what());
+    keeper_.reset();
+  }
 }
 
 void EngineLoop::accept(Submission submission) {
@@ -134,6 +145,7 @@ void EngineLoop::accept(Submission submission) {
   auto sequence =
       std::make_unique<Sequence>(submission.id, std::move(submission.request), bytes_of_);
   sequence->submitted = submission.submitted;
+  sequence->n_steps_at_submit = submission.n_steps;
   // All that the sequence can ever hold, so that no step allocates for it.
   const int64_t most = std::min(int64_t{sequence->n_prompt} + sequence->request.stop.max_new_tokens,
                                 int64_t{scheduler_->max_sequence_tokens()});
@@ -200,7 +212,9 @@ void EngineLoop::step() {
         rows.sequence->first_step = now;
     try {
       for (const PageCopy& copy : plan.copies) model_->copy_page(copy.from, copy.to, copy.n_tokens);
-      if (!model_->forward(plan.batch)) return;  // its requests go before the next step is planned
+      const bool done = model_->forward(plan.batch);
+      ++n_steps_;
+      if (!done) return;  // its requests go before the next step is planned
     } catch (const DeviceFault& fault) {
       return replace_model(fault);
     } catch (const std::exception& e) {
@@ -228,7 +242,10 @@ void EngineLoop::take_token(const StepPlan::Rows& rows) {
         Error{ErrorCode::kInternal, fmt::format("the model's logits at position {} are not finite",
                                                 sequence.n_tokens() - 1)},
         Scheduler::Keep::kNothing);
-  if (sequence.n_generated() == 0) sequence.first_token = Sequence::Clock::now();
+  if (sequence.n_generated() == 0) {
+    sequence.first_token = Sequence::Clock::now();
+    sequence.n_steps_at_first_token = n_steps_;
+  }
   const std::optional<StopCause> cause = sequence.matcher.push(*token);
   if (cause != StopCause::kToken) {
     sequence.tokens.push_back(*token);
@@ -245,73 +262,6 @@ void EngineLoop::fail_step(const StepPlan& plan, const std::string& what) {
   for (const StepPlan::Rows& rows : plan.rows)
     finish(*rows.sequence, FinishReason::kError,
            Error{ErrorCode::kInternal, "the model failed: " + what}, Scheduler::Keep::kNothing);
-}
-
-// Everything that runs has its keys and values on the device that failed.
-void EngineLoop::replace_model(const DeviceFault& fault) {
-  const std::string name = model_->device_name();
-  log::error("engine: {} failed: {}", name, fault.what());
-  while (!scheduler_->running().empty())
-    finish(*scheduler_->running().front(), FinishReason::kError,
-           Error{ErrorCode::kDevice, fmt::format("{} failed: {}", name, fault.what())},
-           Scheduler::Keep::kNothing);
-  // What does not answer is left alone: giving its memory back would wait for it.
-  if (fault.kind() == DeviceFault::Kind::kDoesNotAnswer) {
-    (void)model_.release();
-  } else {
-    model_.reset();
-  }
-  const std::string outcome =
-      install(supply_ ? supply_(fault) : Error{ErrorCode::kDevice, "there is no other device"});
-  report_fault(fmt::format("{} failed ({}); {}", name, fault.what(), outcome));
-}
-
-// Goes on with that model, under a scheduler with nothing in its cache; or without any. Returns
-// what to tell the user of it.
-std::string EngineLoop::install(Result<PlannedModel> next) {
-  totals_.tokens_reused += scheduler_->tokens_reused();
-  totals_.tokens_prefilled += scheduler_->tokens_prefilled();
-  std::vector<std::unique_ptr<Sequence>> waiting = scheduler_->take_waiting();
-  SchedulerOptions options = scheduler_->options();
-  if (next) {
-    model_ = std::move(next->model);
-    options = with_pages(next->scheduling, model_->n_pages());
-    CHECK_LE(options.max_batch + options.prefill_chunk, model_->max_rows());
-  }
-  scheduler_ = std::make_unique<Scheduler>(options);
-  adopt_waiting(std::move(waiting));
-  if (next) return fmt::format("the model was loaded again and runs on {}", model_->device_name());
-  while (!scheduler_->waiting().empty())
-    finish(*scheduler_->waiting().front(), FinishReason::kError, no_device());
-  return fmt::format("the model cannot be loaded again: {}", next.error().message);
-}
-
-void EngineLoop::adopt_waiting(std::vector<std::unique_ptr<Sequence>> waiting) {
-  for (std::unique_ptr<Sequence>& sequence : waiting) {
-    const Result<void> fits = scheduler_->check_fits(sequence->n_tokens());
-    Sequence& added = scheduler_->add(std::move(sequence));
-    if (!fits) finish(added, FinishReason::kError, fits.error());
-  }
-}
-
-void EngineLoop::report_fault(const std::string& what) {
-  log::warn("engine: {}", what);
-  publish_stats();
-  const std::lock_guard lock(device_mutex_);
-  device_.device = model_ ? model_->device_name() : kNoDevice;
-  ++device_.n_faults;
-  device_.last_fault = what;
-  call_guarded("on_fault", on_fault_, device_);
-}
-
-DeviceStatus EngineLoop::device() const {
-  const std::lock_guard lock(device_mutex_);
-  return device_;
-}
-
-void EngineLoop::watch_device(std::function<void(const DeviceStatus&)> on_fault) {
-  const std::lock_guard lock(device_mutex_);
-  on_fault_ = std::move(on_fault);
 }
 
 // Hands out what has become certain.
@@ -347,6 +297,8 @@ void EngineLoop::finish(Sequence& sequence, FinishReason reason, std::optional<E
   timings.n_prompt_tokens = gone->n_prompt;
   timings.n_cached_tokens = gone->n_cached;
   timings.n_generated = gone->n_generated();
+  timings.n_steps_to_first_token = static_cast<int32_t>(
+      std::max<int64_t>(0, gone->n_steps_at_first_token - gone->n_steps_at_submit));
   log::debug(
       "engine: sequence {} {}: prompt {} (cached {}), generated {}, first token {} us, total {} us",
       static_cast<int64_t>(gone->id), name_of(reason), timings.n_prompt_tokens,
@@ -376,6 +328,7 @@ void EngineLoop::publish_stats() {
   stats.pages_cached = scheduler_->cache().n_evictable();
   stats.tokens_reused += scheduler_->tokens_reused();
   stats.tokens_prefilled += scheduler_->tokens_prefilled();
+  stats.pages_restored = keeper_ ? keeper_->n_restored() : 0;
   stats.sequences_running = static_cast<int32_t>(scheduler_->running().size());
   stats.sequences_waiting = static_cast<int32_t>(scheduler_->waiting().size());
   stats_.write(stats);

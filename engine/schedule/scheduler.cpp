@@ -99,6 +99,7 @@ void Scheduler::commit() {
     Sequence& sequence = *rows.sequence;
     tokens_prefilled_ += std::clamp(sequence.n_prompt - sequence.n_computed, 0, rows.n_rows);
     sequence.n_computed += rows.n_rows;
+    tokens_computed_ += rows.n_rows;
     if (caching()) publish_full_pages(sequence);
   }
   release_copy_sources();
@@ -344,6 +345,14 @@ void Scheduler::publish_full_pages(Sequence& sequence) {
                           sequence.cache_use());
     ++sequence.n_published;
   }
+}
+
+PageId Scheduler::adopt_page(std::optional<PageId> parent, std::span<const TokenId> tokens,
+                             PageId page) {
+  if (tokens.size() == static_cast<size_t>(kPageTokens))
+    return cache_.publish(parent, tokens, page, CacheUse::kWanted);
+  cache_.publish_tail(parent, tokens, page, CacheUse::kWanted);
+  return page;
 }
 
 void Scheduler::build_batch() {
