@@ -116,15 +116,14 @@ constexpr int kPageArithmetic = 1;
 
 std::string page_identity(const Weights<kernels::CpuTile>& weights, const ModelConfig& config,
                           const Model& model, kernels::KvType kv_type) {
-  std::string text = fmt::format(
-      "arithmetic {} weights {:016x} layers {} kv {} x {} {} theta {} eps {}", kPageArithmetic,
-      weights.fingerprint, config.n_layers, config.n_kv_heads, config.head_dim, name_of(kv_type),
-      config.rope_theta, config.norm_eps);
+  std::string text =
+      fmt::format("arithmetic {} weights {:016x} layers {} kv {} x {} {} theta {} eps {}",
+                  kPageArithmetic, weights.fingerprint, config.n_layers, config.n_kv_heads,
+                  config.head_dim, name_of(kv_type), config.rope_theta, config.norm_eps);
   if (const auto& rope = config.rope_scaling)
     text += fmt::format(" rope {} {} {} {} {} {} {} {}", name_of(rope->type), rope->factor,
-                        rope->original_max_positions, rope->low_freq_factor,
-                        rope->high_freq_factor, rope->beta_fast, rope->beta_slow,
-                        rope->attention_factor);
+                        rope->original_max_positions, rope->low_freq_factor, rope->high_freq_factor,
+                        rope->beta_fast, rope->beta_slow, rope->attention_factor);
   // Not the number of threads: "cpu (avx2, 2 threads)".
   const std::string_view device = model.device_name();
   return fmt::format("{} on {}", text, device.substr(0, device.rfind(", ")));
@@ -207,9 +206,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
   ASSIGN_OR_RETURN(const kernels::KvType wanted_kv, choose_kv_type(options));
   const bool is_cpu = info.device.starts_with("cpu");
   const kernels::KvType kv_type = is_cpu ? kernels::KvType::kF16 : wanted_kv;
-  ASSIGN_OR_RETURN(auto keeping,
-                   page_keeping(options, info.name, weights.fingerprint,
-                                page_identity(weights, config, model, kv_type)));
+  ASSIGN_OR_RETURN(auto keeping, page_keeping(options, info.name, weights.fingerprint,
+                                              page_identity(weights, config, model, kv_type)));
 
   report(1, "ready");
   return std::unique_ptr<Engine>(std::make_unique<LocalEngine>(

@@ -80,8 +80,9 @@ Result<int64_t> parse_kv_disk(std::string_view text) {
   const auto number = parse_number<double>(text.substr(0, unit_at));
   const double bytes = number.value_or(0) * unit_bytes(text.substr(unit_at));
   if (!(bytes >= 1) || bytes > 1e15)
-    return Error{ErrorCode::kInvalidArgument,
-                 fmt::format("kv_disk: want a size such as 2GiB or 500MB, or 0, found \"{}\"", text)};
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("kv_disk: want a size such as 2GiB or 500MB, or 0, found \"{}\"", text)};
   return static_cast<int64_t>(bytes);
 }
 

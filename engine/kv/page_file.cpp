@@ -47,8 +47,12 @@ std::span<std::byte> bytes_of_object(T& object) {
 // Header, identity and table as they are on disk, the checksum filled in.
 std::vector<std::byte> front_of(const std::string& identity, int64_t page_bytes,
                                 const std::vector<StoredRun>& runs) {
-  PageFileHeader header{kPageFileMagic, kPageFileVersion, static_cast<uint32_t>(identity.size()),
-                        static_cast<int64_t>(runs.size()), page_bytes, 0};
+  PageFileHeader header{kPageFileMagic,
+                        kPageFileVersion,
+                        static_cast<uint32_t>(identity.size()),
+                        static_cast<int64_t>(runs.size()),
+                        page_bytes,
+                        0};
   std::vector<std::byte> front(sizeof header + identity.size() +
                                runs.size() * sizeof(PageFileEntry));
   std::memcpy(front.data() + sizeof header, identity.data(), identity.size());
@@ -117,14 +121,15 @@ Result<void> PageFileReader::read_table(const std::string& identity, int64_t pag
   if (::fstat(fd_, &status) != 0) return page_file_error(where_, "look at it");
   PageFileHeader header;
   if (status.st_size < static_cast<int64_t>(sizeof header)) {
-    return corrupt(fmt::format("want a header of {} bytes, the file has {}", sizeof header,
-                               status.st_size));
+    return corrupt(
+        fmt::format("want a header of {} bytes, the file has {}", sizeof header, status.st_size));
   }
   TRY(read_at(0, bytes_of_object(header)));
   if (header.magic != kPageFileMagic) return corrupt("it is no file of KV pages");
   if (header.version != kPageFileVersion) {
-    return Error{ErrorCode::kInvalidArgument, fmt::format("{}: want format version {}, found {}",
-                                                          where_, kPageFileVersion, header.version)};
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("{}: want format version {}, found {}", where_, kPageFileVersion,
+                             header.version)};
   }
   if (header.n_pages < 0 || header.n_pages > kMaxPages || header.identity_bytes > kMaxIdentity ||
       header.page_bytes < 0 || header.page_bytes > (int64_t{1} << 40)) {
@@ -133,8 +138,8 @@ Result<void> PageFileReader::read_table(const std::string& identity, int64_t pag
   const auto n_front = static_cast<int64_t>(sizeof header) + header.identity_bytes +
                        header.n_pages * static_cast<int64_t>(sizeof(PageFileEntry));
   if (status.st_size < n_front) {
-    return corrupt(fmt::format("want a table up to byte {}, the file has {}", n_front,
-                               status.st_size));
+    return corrupt(
+        fmt::format("want a table up to byte {}, the file has {}", n_front, status.st_size));
   }
   std::vector<std::byte> front(static_cast<size_t>(n_front));
   TRY(read_at(0, front));
@@ -235,8 +240,7 @@ Result<void> PageFileWriter::write_at(int64_t offset, std::span<const std::byte>
 Result<void> PageFileWriter::write(std::span<const std::byte> page) {
   CHECK(n_written_ < runs_.size() && static_cast<int64_t>(page.size()) == page_bytes_);
   runs_[n_written_].checksum = checksum(page);
-  const int64_t pages_at =
-      page_file_bytes(static_cast<int64_t>(runs_.size()), 0, identity_.size());
+  const int64_t pages_at = page_file_bytes(static_cast<int64_t>(runs_.size()), 0, identity_.size());
   TRY(write_at(pages_at + static_cast<int64_t>(n_written_) * page_bytes_, page));
   ++n_written_;
   return {};

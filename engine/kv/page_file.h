@@ -26,8 +26,8 @@
 namespace incipit::engine {
 
 struct StoredRun {
-  int32_t parent = -1;    // an earlier entry of the table; -1: the beginning of the prompt
-  int32_t n_tokens = 0;   // 1..16; the parent's are 16
+  int32_t parent = -1;   // an earlier entry of the table; -1: the beginning of the prompt
+  int32_t n_tokens = 0;  // 1..16; the parent's are 16
   std::array<TokenId, kPageTokens> tokens{};
   uint64_t checksum = 0;  // XXH3 of the page
 };

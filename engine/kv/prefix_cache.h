@@ -72,8 +72,8 @@ class PrefixCache {
   // Frees the least useful page that nobody but the tree holds. False: there is none.
   bool evict_one();
 
-  // At most `n` pages, those that were wanted and used last; parents before their children. What was
-  // only pre-warmed comes after all others.
+  // At most `n` pages, those that were wanted and used last; parents before their children. What
+  // was only pre-warmed comes after all others.
   std::vector<CachedRun> most_recent(size_t n) const;
 
   int32_t n_cached() const { return n_cached_; }  // pages in the tree

@@ -42,8 +42,7 @@ Error invalid(std::string message) {
 }  // namespace
 
 EngineLoop::EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options,
-                       TokenBytes bytes_of, ModelSupply supply,
-                       std::optional<PageKeeping> keeping)
+                       TokenBytes bytes_of, ModelSupply supply, std::optional<PageKeeping> keeping)
     : model_(std::move(model)),
       config_(model_->config()),
       scheduler_(std::make_unique<Scheduler>(options.with_pages(model_->n_pages()))),

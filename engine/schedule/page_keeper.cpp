@@ -148,8 +148,7 @@ void PageKeeper::end_reading(Scheduler& scheduler) {
 }
 
 bool PageKeeper::begin_writing(const Scheduler& scheduler, Model& model) {
-  const int64_t per_page =
-      page_file_bytes(1, model.page_bytes(), 0) - page_file_bytes(0, 0, 0);
+  const int64_t per_page = page_file_bytes(1, model.page_bytes(), 0) - page_file_bytes(0, 0, 0);
   const int64_t room = keeping_.max_bytes - page_file_bytes(0, 0, keeping_.identity.size());
   const std::vector<CachedRun> cached =
       scheduler.cache().most_recent(static_cast<size_t>(std::max<int64_t>(0, room / per_page)));
@@ -166,8 +165,8 @@ bool PageKeeper::begin_writing(const Scheduler& scheduler, Model& model) {
     to_write_.push_back(one.page);
   }
   if (runs.empty()) return false;
-  auto created = PageFileWriter::create(keeping_.path, keeping_.identity, model.page_bytes(),
-                                        std::move(runs));
+  auto created =
+      PageFileWriter::create(keeping_.path, keeping_.identity, model.page_bytes(), std::move(runs));
   if (!created) {
     give_up(created.error());
     return false;

@@ -65,7 +65,7 @@ class PageKeeper {
   std::vector<std::byte> page_;
 
   std::optional<PageFileReader> reader_;
-  size_t n_to_read_ = 0;  // entries
+  size_t n_to_read_ = 0;                         // entries
   std::vector<std::optional<PageId>> restored_;  // by entry of the file; each with a reference
   int32_t n_restored_ = 0;
 

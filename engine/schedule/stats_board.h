@@ -15,8 +15,8 @@ class StatsBoard {
  public:
   void write(const EngineStats& s) {
     const std::array<int64_t, kFields> values = {
-        s.pages_total,       s.pages_free,       s.pages_cached,      s.tokens_reused,
-        s.tokens_prefilled,  s.tokens_generated, s.requests_finished, s.requests_cancelled,
+        s.pages_total,       s.pages_free,        s.pages_cached,      s.tokens_reused,
+        s.tokens_prefilled,  s.tokens_generated,  s.requests_finished, s.requests_cancelled,
         s.sequences_running, s.sequences_waiting, s.pages_restored};
     const uint64_t version = version_.load();
     version_.store(version + 1);

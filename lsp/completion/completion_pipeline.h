@@ -55,7 +55,7 @@ struct CompletionTimings {
   std::chrono::microseconds total{0};  // request to result
   engine::Timings engine;
   int32_t n_steps_to_first_token = 0;  // as in `engine`, but of all prompts that it took
-  std::string finish;  // why generation stopped
+  std::string finish;                  // why generation stopped
 };
 
 struct CompletionOutcome {

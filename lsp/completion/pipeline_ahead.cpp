@@ -60,8 +60,9 @@ void PipelineWorker::prepare_next(const CompletionRequest& request, const Comple
   }
   const std::string& path = document.path.empty() ? uri : document.path;
   const Language* language = find_language(document.language_id, path);
-  if (!policy_.refusal(look_at(*document.text, offset, language),
-                       looks_secret(uri) ? uri : path, false)
+  if (!policy_
+           .refusal(look_at(*document.text, offset, language), looks_secret(uri) ? uri : path,
+                    false)
            .empty() ||
       holds_private_key(*document.text, offset, offset)) {
     return;
@@ -117,9 +118,8 @@ bool PipelineWorker::is_outdated(CompletionFlight& flight, const DocumentSnapsho
   if (flight.start.request.selected_text) return false;
   const CompletionOptions& options = flight.start.request.options;
   const CursorSite site = look_at(now, offset, flight.place.language);
-  const auto typed =
-      typed_since(suggestion_place(document.uri, flight.place.site, options),
-                  suggestion_place(document.uri, site, options));
+  const auto typed = typed_since(suggestion_place(document.uri, flight.place.site, options),
+                                 suggestion_place(document.uri, site, options));
   if (!typed) return true;
   flight.typed = *typed;
   return contradicts(generated_text(flight), flight.typed);

@@ -132,8 +132,9 @@ bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place,
   return true;
 }
 
-PipelineWorker::CompletionFlight& PipelineWorker::start_generation(
-    StartEvent event, Place place, Prompt prompt, PipelineClock::time_point t0) {
+PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent event, Place place,
+                                                                   Prompt prompt,
+                                                                   PipelineClock::time_point t0) {
   if (!event.ahead) {
     cancel_prewarming();
     documents_.repeats_last_prompt(place.document.uri, prompt.tokens);
@@ -148,8 +149,7 @@ PipelineWorker::CompletionFlight& PipelineWorker::start_generation(
   request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
                            : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
                                                                      : options.max_lines;
-  request.priority =
-      event.ahead ? engine::Priority::kPrewarm : engine::Priority::kInteractive;
+  request.priority = event.ahead ? engine::Priority::kPrewarm : engine::Priority::kInteractive;
   request.cancel = event.request.cancel.child();
 
   const uint64_t id = next_id_++;

@@ -38,9 +38,9 @@ class PipelineWorker {
     bool lacks_a_blank = false;  // see Prompt
     std::chrono::microseconds context_time{0};
     PipelineClock::time_point submitted;  // to the engine
-    size_t suggested_at = 0;   // when asked ahead: where the suggestion before it begins
-    std::string typed = {};    // by the user since the request; the answer has to begin with it
-    bool is_outdated = false;  // the user went on otherwise
+    size_t suggested_at = 0;              // when asked ahead: where the suggestion before it begins
+    std::string typed = {};      // by the user since the request; the answer has to begin with it
+    bool is_outdated = false;    // the user went on otherwise
     int32_t n_steps_before = 0;  // of the engine, for a prompt that had to be asked again
   };
   struct ExplainFlight {

@@ -1,4 +1,5 @@
-// Our own messages, incipit/status and incipit/didMoveCursor; described for client authors in docs/lsp-extensions.md.
+// Our own messages, incipit/status and incipit/didMoveCursor; described for client authors in
+// docs/lsp-extensions.md.
 #pragma once
 
 #include <cstdint>

@@ -110,8 +110,8 @@ void FakeModel::read_page(engine::PageId page, std::span<std::byte> out) {
 
 void FakeModel::write_page(engine::PageId page, std::span<const std::byte> from) {
   const auto first = static_cast<size_t>(engine::index_of(page) * kPageTokens);
-  std::ranges::copy(
-      from, std::as_writable_bytes(std::span(slots_).subspan(first, kPageTokens)).begin());
+  std::ranges::copy(from,
+                    std::as_writable_bytes(std::span(slots_).subspan(first, kPageTokens)).begin());
 }
 
 std::vector<TokenId> fake_continuation(const std::vector<TokenId>& prompt, int n, int32_t vocab) {

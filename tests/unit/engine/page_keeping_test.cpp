@@ -42,7 +42,8 @@ class PageKeepingTest : public ::testing::Test {
 
   int n_files() const {
     int n = 0;
-    for (const auto& entry : fs::directory_iterator(directory_.path())) n += entry.is_regular_file();
+    for (const auto& entry : fs::directory_iterator(directory_.path()))
+      n += entry.is_regular_file();
     return n;
   }
 
@@ -53,16 +54,19 @@ class PageKeepingTest : public ::testing::Test {
 TEST_F(PageKeepingTest, ARestartedEngineKnowsThePromptOfTheLastRun) {
   EXPECT_EQ(run(counting(100)).generation.timings.n_cached_tokens, 0);
   const Answer warm = run(counting(100));
-  EXPECT_EQ(warm.generation.timings.n_cached_tokens, 99) << "all but the one whose logits are wanted";
+  EXPECT_EQ(warm.generation.timings.n_cached_tokens, 99)
+      << "all but the one whose logits are wanted";
   EXPECT_EQ(warm.n_restored, 7) << "108 tokens";
   EXPECT_EQ(warm.generation.timings.n_steps_to_first_token, 1);
-  EXPECT_EQ(run(counting(80)).generation.timings.n_cached_tokens, 79) << "still there in the third run";
+  EXPECT_EQ(run(counting(80)).generation.timings.n_cached_tokens, 79)
+      << "still there in the third run";
   EXPECT_EQ(n_files(), 1);
 }
 
 TEST_F(PageKeepingTest, IsReadableByItsOwnerAlone) {
   run(counting(40));
-  EXPECT_EQ(fs::status(keeping_.path).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(fs::status(keeping_.path).permissions(),
+            fs::perms::owner_read | fs::perms::owner_write);
 }
 
 TEST_F(PageKeepingTest, KeepsWhatWasUsedLastWithinItsBounds) {

@@ -99,7 +99,8 @@ TEST_F(PipelineAhead, TheSuggestionAfterTheOneOnDisplayIsThereWhenThatOneIsTaken
   EXPECT_EQ(second.items.at(0).insert_text, "\n    return total");
   for (const engine::GenerateRequest& asked : engine_->requests()) {
     if (asked.priority == engine::Priority::kInteractive) {
-      EXPECT_EQ(asked.prompt, engine_->requests()[0].prompt) << "the model was asked by the user once";
+      EXPECT_EQ(asked.prompt, engine_->requests()[0].prompt)
+          << "the model was asked by the user once";
     }
   }
 }
@@ -174,7 +175,8 @@ TEST_F(PipelineAhead, TypingWhatIsBeingMadeKeepsItComing) {
   engine_->reply_with_text(" sum(items)\n");
   std::future<CompletionOutcome> outcome = start(request_at(kSum));
   engine_->wait_for_requests(1);
-  for (const char* text : {"def f(items):\n    total = s$0\n", "def f(items):\n    total = sum($0)\n"}) {
+  for (const char* text :
+       {"def f(items):\n    total = s$0\n", "def f(items):\n    total = sum($0)\n"}) {
     const CompletionRequest now = request_at(text);
     pipeline_->follow(now.document, now.offset, true);
   }

@@ -22,8 +22,7 @@ namespace {
 std::shared_ptr<engine::Engine> pocket_engine(engine::EngineOptions options = {}) {
   options.model = test::pocket_directory().string();
   options.n_threads = 2;
-  if (options.cache_dir.empty())
-    options.cache_dir = testing::TempDir() + "incipit_real_model_test";
+  if (options.cache_dir.empty()) options.cache_dir = testing::TempDir() + "incipit_real_model_test";
   auto engine = engine::Engine::create(options);
   if (!engine) throw std::runtime_error(engine.error().message);
   return std::move(*engine);
@@ -160,7 +159,8 @@ TEST_F(RealModel, WhatWasComputedForARequestThatTheUserTypedOverStays) {
   text += "[";
   pipeline_->follow(python_file("over.py", text), text.size(), true);
   promise.get_future().get();
-  const engine::Timings timings = complete(python_file("over.py", text), text.size()).timings.engine;
+  const engine::Timings timings =
+      complete(python_file("over.py", text), text.size()).timings.engine;
   EXPECT_GE(timings.n_cached_tokens, timings.n_prompt_tokens * 95 / 100);
 }
 
