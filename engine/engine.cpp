@@ -5,13 +5,17 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <optional>
+#include <string_view>
 #include <utility>
 
 #include "engine/base/log.h"
 #include "engine/kv/page_table.h"
 #include "engine/model/open_model.h"
 #include "engine/schedule/engine_loop.h"
+#include "engine/weights/checksum.h"
 #include "engine/weights/model_registry.h"
+#include "engine/weights/weight_cache.h"
 #include "engine/weights/weights.h"
 
 namespace incipit::engine {
@@ -25,13 +29,14 @@ constexpr int32_t kMaxThreads = 1024;
 
 class LocalEngine final : public Engine {
  public:
-  LocalEngine(OpenedModel opened, ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer)
+  LocalEngine(OpenedModel opened, ModelInfo info, std::shared_ptr<const Tokenizer> tokenizer,
+              std::optional<PageKeeping> keeping)
       : info_(std::move(info)),
         tokenizer_(std::move(tokenizer)),
         loop_(
             std::move(opened.planned.model), opened.planned.scheduling,
             [tokens = tokenizer_](TokenId token) { return tokens->bytes(token); },
-            std::move(opened.supply)) {}
+            std::move(opened.supply), std::move(keeping)) {}
 
   SequenceId submit(GenerateRequest request) override { return loop_.submit(std::move(request)); }
   EngineStats stats() const override { return loop_.stats(); }
@@ -55,6 +60,7 @@ Result<void> check_range(const char* name, int64_t value, int64_t low, int64_t h
 }
 
 Result<void> check_options(const EngineOptions& options) {
+  TRY(parse_kv_disk(options.kv_disk));
   TRY(check_range("n_threads", options.n_threads, 0, kMaxThreads));
   TRY(check_range("max_batch", options.max_batch, 1, kMaxBatch));
   TRY(check_range("prefill_chunk", options.prefill_chunk, 0, kMaxPrefillChunk));
@@ -99,7 +105,49 @@ Result<Weights<kernels::CpuTile>> make_weights(const std::filesystem::path& dire
   ASSIGN_OR_RETURN(const ModelConfig config, synthetic_model_config(options.synthetic));
   // The tokenizer's vocabulary, so that what is generated is text.
   ASSIGN_OR_RETURN(const ModelConfig theirs, load_model_config(directory));
-  return synthetic_weights(config, options.head_format, 1, options.n_threads, theirs.vocab);
+  ASSIGN_OR_RETURN(auto weights, synthetic_weights(config, options.head_format, 1,
+                                                   options.n_threads, theirs.vocab));
+  weights.fingerprint = checksum(fmt::format("{} {}", options.synthetic, theirs.vocab));
+  return weights;
+}
+
+// What the bytes of a page depend on besides its tokens. To be raised when the arithmetic of keys
+// and values, or their layout in a page, changes.
+constexpr int kPageArithmetic = 1;
+
+std::string page_identity(const Weights<kernels::CpuTile>& weights, const ModelConfig& config,
+                          const Model& model, kernels::KvType kv_type) {
+  std::string text =
+      fmt::format("arithmetic {} weights {:016x} layers {} kv {} x {} {} theta {} eps {}",
+                  kPageArithmetic, weights.fingerprint, config.n_layers, config.n_kv_heads,
+                  config.head_dim, name_of(kv_type), config.rope_theta, config.norm_eps);
+  if (const auto& rope = config.rope_scaling)
+    text += fmt::format(" rope {} {} {} {} {} {} {} {}", name_of(rope->type), rope->factor,
+                        rope->original_max_positions, rope->low_freq_factor, rope->high_freq_factor,
+                        rope->beta_fast, rope->beta_slow, rope->attention_factor);
+  // Not the number of threads: "cpu (avx2, 2 threads)".
+  const std::string_view device = model.device_name();
+  return fmt::format("{} on {}", text, device.substr(0, device.rfind(", ")));
+}
+
+// Where the pages of this model are kept between two runs; nothing when they are not.
+Result<std::optional<PageKeeping>> page_keeping(const EngineOptions& options,
+                                                const std::string& name, uint64_t fingerprint,
+                                                std::string identity) {
+  ASSIGN_OR_RETURN(const int64_t max_bytes, parse_kv_disk(options.kv_disk));
+  if (max_bytes == 0) return std::optional<PageKeeping>();
+  std::filesystem::path directory = options.cache_dir;
+  if (directory.empty()) {
+    const auto usual = default_cache_dir();
+    if (usual) directory = *usual;
+  }
+  if (fingerprint == 0 || directory.empty()) {
+    log::warn("kv-disk: off: {}", directory.empty() ? "there is no cache directory"
+                                                    : "the weights are not in a packed file");
+    return std::optional<PageKeeping>();
+  }
+  const auto file = fmt::format("{}-{:016x}.pages", name, checksum(std::string_view(identity)));
+  return std::optional(PageKeeping{directory / "kv" / file, std::move(identity), max_bytes});
 }
 
 Result<void> check_cancel(const CancelToken& cancel) {
@@ -156,9 +204,15 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
             info.device, info.weight_bytes / 1000000, model.n_pages(),
             int64_t{model.n_pages()} * kPageTokens, info.context_tokens);
 
+  ASSIGN_OR_RETURN(const kernels::KvType wanted_kv, choose_kv_type(options));
+  const bool is_cpu = info.device.starts_with("cpu");
+  const kernels::KvType kv_type = is_cpu ? kernels::KvType::kF16 : wanted_kv;
+  ASSIGN_OR_RETURN(auto keeping, page_keeping(options, info.name, weights.fingerprint,
+                                              page_identity(weights, config, model, kv_type)));
+
   report(1, "ready");
-  return std::unique_ptr<Engine>(
-      std::make_unique<LocalEngine>(std::move(opened), std::move(info), std::move(tokenizer)));
+  return std::unique_ptr<Engine>(std::make_unique<LocalEngine>(
+      std::move(opened), std::move(info), std::move(tokenizer), std::move(keeping)));
 }
 
 }  // namespace incipit::engine

@@ -49,6 +49,9 @@ struct Timings {
   int32_t n_prompt_tokens = 0;
   int32_t n_cached_tokens = 0;  // prompt tokens taken from the prefix cache
   int32_t n_generated = 0;
+  // Steps of the engine that ended between submit and first token, whoever they were for; one that
+  // ran at submit counts, too. 0: there is no token.
+  int32_t n_steps_to_first_token = 0;
   // Steps of the model that gave a token. With speculative decoding one can give several.
   int32_t n_decode_steps = 0;
   int32_t n_drafted = 0;   // tokens guessed ahead
@@ -94,6 +97,7 @@ struct EngineStats {
   int64_t tokens_generated = 0;
   int64_t requests_finished = 0;
   int64_t requests_cancelled = 0;
+  int32_t pages_restored = 0;  // read back from the disk (EngineOptions::kv_disk)
   int32_t sequences_running = 0;
   int32_t sequences_waiting = 0;
 };

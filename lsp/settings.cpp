@@ -28,6 +28,14 @@ const std::array kRows = {
     SettingRow{"completion.contextTokens",
                "Longest prompt, in tokens; 0: as much as the model takes.",
                IntegerSetting{&Settings::completion_context_tokens, 0, 1 << 20}},
+    SettingRow{"completion.prepareNext",
+               "Make the suggestion that follows the one on display, so that it is there when that "
+               "one is taken.",
+               &Settings::completion_prepare_next},
+    SettingRow{"completion.longestDelay",
+               "Hold back suggestions that were not asked for by hand, by up to so many "
+               "milliseconds; the fewer of them are taken, the longer. 0: show them at once.",
+               IntegerSetting{&Settings::completion_longest_delay, 0, 5000}},
     SettingRow{"completion.excludeLanguages",
                "Language ids (\"markdown\") in which nothing is suggested.",
                &Settings::completion_excluded_languages},
@@ -64,6 +72,12 @@ const std::array kRows = {
         "rounds them to 8 bits; empty: what the command line says. A change loads the model "
         "again.",
         &Settings::kv_type},
+    SettingRow{
+        "kvDisk",
+        "How much of what the model has read is kept on disk, so that it is still known after a "
+        "restart: a size (2GiB), or 0 for nothing; empty: what the command line says, else "
+        "nothing. A change loads the model again.",
+        &Settings::kv_disk},
     SettingRow{"contextTokens",
                "Longest prompt with its answer that the engine makes room for, in tokens; 0: what "
                "the command line says, else what the model knows, at most 8192. Up to eight times "

@@ -24,6 +24,8 @@ struct Settings {
   int32_t completion_max_tokens = 64;
   int32_t completion_max_lines = 12;
   int32_t completion_context_tokens = 0;
+  bool completion_prepare_next = true;
+  int32_t completion_longest_delay = 0;
   std::vector<std::string> completion_excluded_languages;
   std::vector<std::string> excluded_files;
   int32_t explain_max_tokens = 160;
@@ -33,6 +35,7 @@ struct Settings {
   std::string device;
   std::string gpu_memory;
   std::string kv_type;
+  std::string kv_disk;
   int32_t context_tokens = 0;
 };
 

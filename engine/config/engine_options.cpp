@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <optional>
@@ -71,6 +72,18 @@ Result<kernels::KvType> choose_kv_type(const EngineOptions& options) {
                  "kv_type: int8 keys and values are for a CUDA device, and the device is cpu: "
                  "want f16"};
   return type;
+}
+
+Result<int64_t> parse_kv_disk(std::string_view text) {
+  if (text.empty() || text == "0") return 0;
+  const size_t unit_at = std::min(text.find_first_not_of("0123456789."), text.size());
+  const auto number = parse_number<double>(text.substr(0, unit_at));
+  const double bytes = number.value_or(0) * unit_bytes(text.substr(unit_at));
+  if (!(bytes >= 1) || bytes > 1e15)
+    return Error{
+        ErrorCode::kInvalidArgument,
+        fmt::format("kv_disk: want a size such as 2GiB or 500MB, or 0, found \"{}\"", text)};
+  return static_cast<int64_t>(bytes);
 }
 
 Result<MemoryBudget> parse_memory_budget(std::string_view text) {

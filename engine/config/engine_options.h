@@ -29,6 +29,9 @@ struct EngineOptions {
   // Budget for KV pages; 0: room for four full contexts, on the CPU at most a quarter of the free
   // memory, on a GPU what gpu_memory leaves (all of that when gpu_memory is given).
   int64_t kv_bytes = 0;
+  // How much of the prefix cache is kept on disk from one run to the next: "2GiB"; empty or "0":
+  // nothing.
+  std::string kv_disk;
   int32_t context_tokens = 0;  // longest sequence; 0: what the model was trained for, at most 8192;
                                // more than that: by YaRN (extend_context)
   int32_t max_batch = 8;       // sequences in one step
@@ -45,6 +48,9 @@ struct EngineOptions {
 // "f16" or "int8".
 Result<kernels::KvType> parse_kv_type(std::string_view text);
 const char* name_of(kernels::KvType type);
+
+// Bytes of "2GiB" or "500MB" (units as in parse_memory_budget()); 0 for "" and "0".
+Result<int64_t> parse_kv_disk(std::string_view text);
 
 struct DeviceWish {
   enum class Kind {

@@ -85,6 +85,36 @@ bool PrefixCache::evict_one() {
   return true;
 }
 
+std::vector<CachedRun> PrefixCache::most_recent(size_t n) const {
+  std::vector<int32_t> pages;
+  for (int32_t page = 0; page < allocator_.n_pages(); ++page)
+    if (contains(PageId{page})) pages.push_back(page);
+  const auto is_better = [&](int32_t a, int32_t b) {
+    const Node& one = node(PageId{a});
+    const Node& other = node(PageId{b});
+    if (one.use != other.use) return one.use > other.use;
+    return one.last_use > other.last_use;
+  };
+  std::ranges::sort(pages, is_better);
+  std::vector<CachedRun> runs;
+  std::vector<bool> is_taken(static_cast<size_t>(allocator_.n_pages()));
+  for (const int32_t page : pages) {
+    std::vector<int32_t> path;  // from the page up to what is taken already
+    for (int32_t at = page; at != kRoot && !is_taken[static_cast<size_t>(at)];
+         at = node(PageId{at}).parent)
+      path.push_back(at);
+    if (runs.size() + path.size() > n) continue;
+    for (size_t i = path.size(); i-- > 0;) {
+      const Node& one = node(PageId{path[i]});
+      is_taken[static_cast<size_t>(path[i])] = true;
+      runs.push_back({PageId{path[i]},
+                      one.parent == kRoot ? std::nullopt : std::optional(PageId{one.parent}),
+                      one.run()});
+    }
+  }
+  return runs;
+}
+
 size_t PrefixCache::bucket_of(int32_t parent, TokenId first) const {
   // Fibonacci hashing of the pair; the bucket is only a list of candidates.
   const uint64_t pair =

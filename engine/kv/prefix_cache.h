@@ -25,6 +25,13 @@ namespace incipit::engine {
 // What a page is worth keeping for: pages that were only ever pre-warmed go before all others.
 enum class CacheUse { kSpeculative, kWanted };
 
+// A page of the tree, as most_recent() lists it.
+struct CachedRun {
+  PageId page{};
+  std::optional<PageId> parent;
+  std::span<const TokenId> tokens;  // 1..16, valid while the page stays in the tree
+};
+
 class PrefixCache {
  public:
   explicit PrefixCache(PageAllocator& allocator);
@@ -64,6 +71,10 @@ class PrefixCache {
 
   // Frees the least useful page that nobody but the tree holds. False: there is none.
   bool evict_one();
+
+  // At most `n` pages, those that were wanted and used last; parents before their children. What
+  // was only pre-warmed comes after all others.
+  std::vector<CachedRun> most_recent(size_t n) const;
 
   int32_t n_cached() const { return n_cached_; }  // pages in the tree
   int32_t n_evictable() const { return n_evictable_; }

@@ -92,7 +92,26 @@ class LlamaModel final : public Model {
                    kv_.half_layer_bytes(), 2 * config().n_layers);
   }
 
+  int64_t page_bytes() const override { return 2 * config().n_layers * kv_.page_bytes(); }
+  void read_page(PageId page, std::span<std::byte> out) override {
+    CHECK_EQ(static_cast<int64_t>(out.size()), page_bytes());
+    for (int32_t half = 0; half < 2 * config().n_layers; ++half)
+      backend_->download(out.data() + half * kv_.page_bytes(), half_page(page, half),
+                         kv_.page_bytes());
+  }
+  void write_page(PageId page, std::span<const std::byte> from) override {
+    CHECK_EQ(static_cast<int64_t>(from.size()), page_bytes());
+    for (int32_t half = 0; half < 2 * config().n_layers; ++half)
+      backend_->upload(half_page(page, half), from.data() + half * kv_.page_bytes(),
+                       kv_.page_bytes());
+  }
+
  private:
+  // The keys (even) or values (odd) of a page in one layer.
+  std::byte* half_page(PageId page, int32_t half) const {
+    return kv_.first_keys(page) + half * kv_.half_layer_bytes();
+  }
+
   static constexpr int64_t kFloatBytes = sizeof(float);
 
   LlamaModel(std::unique_ptr<B> backend, Weights<Layout> weights, KvPool<Buffer> kv,

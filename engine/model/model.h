@@ -3,6 +3,7 @@
 // operation.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -41,6 +42,12 @@ class Model {
   // Copies the first n_tokens slots of page `from` to page `to`, all layers: reuse of a partial
   // page.
   virtual void copy_page(PageId from, PageId to, int32_t n_tokens) = 0;
+
+  // A page's keys and values of all layers, as the device lays them out: what is kept on disk.
+  // page_bytes() of it; 0: this model's pages cannot be taken out and put back.
+  virtual int64_t page_bytes() const { return 0; }
+  virtual void read_page(PageId page, std::span<std::byte> out) { (void)page, (void)out; }
+  virtual void write_page(PageId page, std::span<const std::byte> from) { (void)page, (void)from; }
 };
 
 }  // namespace incipit::engine

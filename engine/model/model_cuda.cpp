@@ -82,6 +82,13 @@ class CudaModel final : public Model {
   void copy_page(PageId from, PageId to, int32_t n_tokens) override {
     guarded([&] { model_->copy_page(from, to, n_tokens); });
   }
+  int64_t page_bytes() const override { return model_->page_bytes(); }
+  void read_page(PageId page, std::span<std::byte> out) override {
+    guarded([&] { model_->read_page(page, out); });
+  }
+  void write_page(PageId page, std::span<const std::byte> from) override {
+    guarded([&] { model_->write_page(page, from); });
+  }
   std::span<const float> logits(int32_t i) const override {
     return guarded([&] { return model_->logits(i); });
   }

@@ -11,7 +11,7 @@
 
 #include "engine/base/log.h"
 #include "engine/sampling/sampler.h"
-#include "engine/schedule/engine_loop_internal.h"
+#include "engine/schedule/guarded_call.h"
 #include "kernels/common/check.h"
 
 namespace incipit::engine {
@@ -42,16 +42,17 @@ Error invalid(std::string message) {
 }  // namespace
 
 EngineLoop::EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options,
-                       TokenBytes bytes_of, ModelSupply supply)
+                       TokenBytes bytes_of, ModelSupply supply, std::optional<PageKeeping> keeping)
     : model_(std::move(model)),
       config_(model_->config()),
-      scheduler_(std::make_unique<Scheduler>(with_pages(options, model_->n_pages()))),
+      scheduler_(std::make_unique<Scheduler>(options.with_pages(model_->n_pages()))),
       bytes_of_(std::move(bytes_of)),
       byte_tokens_(find_byte_tokens(bytes_of_, config_.vocab)),
       supply_(std::move(supply)),
       device_{model_->device_name(), 0, ""},
       submissions_(std::numeric_limits<size_t>::max()) {
   CHECK_LE(options.max_batch + options.prefill_chunk, model_->max_rows());
+  if (keeping && options.prefix_caching == PrefixCaching::kOn) keeper_.emplace(std::move(*keeping));
   publish_stats();
   thread_ = std::thread([this] { run(); });
 }
@@ -64,7 +65,7 @@ EngineLoop::~EngineLoop() {
 
 SequenceId EngineLoop::submit(GenerateRequest request) {
   const SequenceId id{++n_submitted_};
-  Submission submission{id, std::move(request), Sequence::Clock::now()};
+  Submission submission{id, std::move(request), Sequence::Clock::now(), n_steps_};
   // The queue has no limit of its own, so only a closed one refuses: the engine is going away.
   if (!submissions_.try_push(submission)) {
     Generation generation;
@@ -76,6 +77,8 @@ SequenceId EngineLoop::submit(GenerateRequest request) {
 }
 
 void EngineLoop::run() {
+  if (keeper_) keep_pages([&] { keeper_->read_at_start(*scheduler_, *model_); });
+  publish_stats();
   while (take_submissions()) {
     finish_cancelled();
     step();
@@ -87,12 +90,13 @@ void EngineLoop::run() {
     finish(*scheduler_->waiting().front(), FinishReason::kCancelled);
   while (std::optional<Submission> submission = submissions_.try_pop())
     refuse(std::move(*submission), FinishReason::kCancelled, {});
+  if (keeper_) keep_pages([&] { keeper_->write_all(*scheduler_, *model_); });
 }
 
 // Waits only when there is nothing else to do. False: the engine is to stop.
 bool EngineLoop::take_submissions() {
   if (scheduler_->idle()) {
-    std::optional<Submission> first = submissions_.pop();
+    std::optional<Submission> first = wait_for_submission();
     if (!first) return false;
     accept(std::move(*first));
   }
@@ -102,6 +106,33 @@ bool EngineLoop::take_submissions() {
     accept(std::move(*next));
   }
   return false;
+}
+
+// The time without requests belongs to the pages on disk.
+std::optional<EngineLoop::Submission> EngineLoop::wait_for_submission() {
+  if (keeper_) keeper_->interrupt();
+  while (keeper_) {
+    const auto due = keeper_->due(*scheduler_);
+    if (!due) break;
+    if (std::optional<Submission> submission = submissions_.pop_until(*due)) {
+      keeper_->interrupt();
+      return submission;
+    }
+    if (stopping_) return std::nullopt;
+    keep_pages([&] { keeper_->work(*scheduler_, *model_); });
+    publish_stats();
+  }
+  return submissions_.pop();
+}
+
+// A device that fails here is found out by the next step.
+void EngineLoop::keep_pages(const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::exception& e) {
+    log::warn("kv-disk: {}", e.what());
+    keeper_.reset();
+  }
 }
 
 void EngineLoop::accept(Submission submission) {
@@ -114,6 +145,7 @@ void EngineLoop::accept(Submission submission) {
   auto sequence =
       std::make_unique<Sequence>(submission.id, std::move(submission.request), bytes_of_);
   sequence->submitted = submission.submitted;
+  sequence->n_steps_at_submit = submission.n_steps;
   // All that the sequence can ever hold, so that no step allocates for it.
   const int64_t most = std::min(int64_t{sequence->n_prompt} + sequence->request.stop.max_new_tokens,
                                 int64_t{scheduler_->max_sequence_tokens()});
@@ -186,7 +218,9 @@ void EngineLoop::step() {
         rows.sequence->first_step = now;
     try {
       for (const PageCopy& copy : plan.copies) model_->copy_page(copy.from, copy.to, copy.n_tokens);
-      if (!model_->forward(plan.batch)) return;  // its requests go before the next step is planned
+      const bool done = model_->forward(plan.batch);
+      ++n_steps_;
+      if (!done) return;  // its requests go before the next step is planned
     } catch (const DeviceFault& fault) {
       return replace_model(fault);
     } catch (const std::exception& e) {
@@ -239,7 +273,10 @@ bool EngineLoop::take_token(Sequence& sequence, int32_t logit_index) {
         Scheduler::Keep::kNothing);
     return false;
   }
-  if (sequence.n_generated() == 0) sequence.first_token = Sequence::Clock::now();
+  if (sequence.n_generated() == 0) {
+    sequence.first_token = Sequence::Clock::now();
+    sequence.n_steps_at_first_token = n_steps_;
+  }
   const std::optional<StopCause> cause = sequence.matcher.push(*token);
   if (cause != StopCause::kToken) {
     sequence.tokens.push_back(*token);
@@ -314,6 +351,8 @@ void EngineLoop::finish(Sequence& sequence, FinishReason reason, std::optional<E
   timings.n_decode_steps = gone->n_decode_steps;
   timings.n_drafted = gone->n_drafted;
   timings.n_accepted = gone->n_accepted;
+  timings.n_steps_to_first_token = static_cast<int32_t>(
+      std::max<int64_t>(0, gone->n_steps_at_first_token - gone->n_steps_at_submit));
   log::debug(
       "engine: sequence {} {}: prompt {} (cached {}), generated {}, first token {} us, total {} us",
       static_cast<int64_t>(gone->id), name_of(reason), timings.n_prompt_tokens,
@@ -343,6 +382,7 @@ void EngineLoop::publish_stats() {
   stats.pages_cached = scheduler_->cache().n_evictable();
   stats.tokens_reused += scheduler_->tokens_reused();
   stats.tokens_prefilled += scheduler_->tokens_prefilled();
+  stats.pages_restored = keeper_ ? keeper_->n_restored() : 0;
   stats.sequences_running = static_cast<int32_t>(scheduler_->running().size());
   stats.sequences_waiting = static_cast<int32_t>(scheduler_->waiting().size());
   stats_.write(stats);

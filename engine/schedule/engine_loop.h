@@ -24,6 +24,7 @@
 #include "engine/engine.h"
 #include "engine/model/model.h"
 #include "engine/schedule/model_supply.h"
+#include "engine/schedule/page_keeper.h"
 #include "engine/schedule/scheduler.h"
 #include "engine/schedule/stats_board.h"
 
@@ -37,7 +38,7 @@ class EngineLoop {
  public:
   // options.n_pages is taken from the model; the model must take max_batch + prefill_chunk rows.
   EngineLoop(std::unique_ptr<Model> model, const SchedulerOptions& options, TokenBytes bytes_of,
-             ModelSupply supply = {});
+             ModelSupply supply = {}, std::optional<PageKeeping> keeping = {});
   ~EngineLoop();
   EngineLoop(const EngineLoop&) = delete;
   EngineLoop& operator=(const EngineLoop&) = delete;
@@ -53,10 +54,13 @@ class EngineLoop {
     SequenceId id{};
     GenerateRequest request;
     Sequence::Clock::time_point submitted{};
+    int64_t n_steps = 0;  // that the engine had done then
   };
 
   void run();
   bool take_submissions();
+  std::optional<Submission> wait_for_submission();
+  void keep_pages(const std::function<void()>& work);
   void accept(Submission submission);
   Result<void> check(const GenerateRequest& request) const;
   void finish_cancelled();
@@ -73,12 +77,14 @@ class EngineLoop {
   void emit(Sequence& sequence);
   void finish(Sequence& sequence, FinishReason reason, std::optional<Error> error = {},
               Scheduler::Keep keep = Scheduler::Keep::kPages);
+  static Error no_device();
   void refuse(Submission submission, FinishReason reason, std::optional<Error> error);
   void publish_stats();
 
   std::unique_ptr<Model> model_;  // null: its device failed and there is no other
   const ModelConfig config_;      // a copy: submit() may not touch the model
   std::unique_ptr<Scheduler> scheduler_;
+  std::optional<PageKeeper> keeper_;  // gone with the model that it was made for
   TokenBytes bytes_of_;
   const ByteTokens byte_tokens_;
   ModelSupply supply_;
@@ -91,6 +97,7 @@ class EngineLoop {
 
   BoundedQueue<Submission> submissions_;
   std::atomic<int64_t> n_submitted_{0};
+  std::atomic<int64_t> n_steps_{0};  // that have ended, given up or not
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

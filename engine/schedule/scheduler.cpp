@@ -94,7 +94,9 @@ void Scheduler::commit() {
   for (const StepPlan::Rows& rows : plan_.rows) {
     Sequence& sequence = *rows.sequence;
     tokens_prefilled_ += std::clamp(sequence.n_prompt - sequence.n_computed, 0, rows.n_rows);
-    sequence.n_computed += rows.n_rows - rows.n_drafted;
+    const int32_t n_certain = rows.n_rows - rows.n_drafted;
+    sequence.n_computed += n_certain;
+    tokens_computed_ += n_certain;
     if (caching()) publish_full_pages(sequence);
   }
   release_copy_sources();
@@ -103,6 +105,7 @@ void Scheduler::commit() {
 void Scheduler::accept_draft(Sequence& sequence) {
   CHECK_EQ(sequence.n_pending(), 1);  // the guess
   ++sequence.n_computed;
+  ++tokens_computed_;
   if (caching()) publish_full_pages(sequence);
 }
 

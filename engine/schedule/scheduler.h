@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -37,6 +38,12 @@ struct SchedulerOptions {
   int32_t large_step_rows = 0;
   // Tokens that a step may guess ahead, of all sequences together; at most prefill_chunk.
   int32_t draft_tokens = 0;
+
+  SchedulerOptions with_pages(int32_t n) const {
+    SchedulerOptions options = *this;
+    options.n_pages = n;
+    return options;
+  }
 };
 
 struct PageCopy {
@@ -104,6 +111,16 @@ class Scheduler {
   const PrefixCache& cache() const { return cache_; }
   int64_t tokens_reused() const { return tokens_reused_; }
   int64_t tokens_prefilled() const { return tokens_prefilled_; }
+  int64_t tokens_computed() const { return tokens_computed_; }  // prefilled and decoded
+
+  // Pages that were computed elsewhere (schedule/page_keeper.h). A free one, with a reference;
+  // nothing when there is none that nobody uses.
+  std::optional<PageId> take_free_page() { return allocator_.allocate(); }
+  // It has been filled with the keys and values of these tokens, which follow `parent`, itself
+  // adopted and not given back yet. Returns the page to go on with, with a reference: this one, or
+  // the cache's own.
+  PageId adopt_page(std::optional<PageId> parent, std::span<const TokenId> tokens, PageId page);
+  void give_back_page(PageId page) { cache_.release(page); }
 
  private:
   bool caching() const { return options_.prefix_caching == PrefixCaching::kOn; }
@@ -144,6 +161,7 @@ class Scheduler {
   int64_t n_arrived_ = 0;
   int64_t tokens_reused_ = 0;
   int64_t tokens_prefilled_ = 0;
+  int64_t tokens_computed_ = 0;
 };
 
 }  // namespace incipit::engine

@@ -139,4 +139,12 @@ void Scheduler::publish_full_pages(Sequence& sequence) {
   }
 }
 
+PageId Scheduler::adopt_page(std::optional<PageId> parent, std::span<const TokenId> tokens,
+                             PageId page) {
+  if (tokens.size() == static_cast<size_t>(kPageTokens))
+    return cache_.publish(parent, tokens, page, CacheUse::kWanted);
+  cache_.publish_tail(parent, tokens, page, CacheUse::kWanted);
+  return page;
+}
+
 }  // namespace incipit::engine

@@ -49,6 +49,8 @@ struct Sequence {
   int32_t n_published = 0;  // leading pages that belong to the prefix cache
   bool admitted_before = false;
 
+  int64_t n_steps_at_submit = 0;  // of the engine, since its start
+  int64_t n_steps_at_first_token = 0;
   int64_t arrival = 0;  // order within a priority
   Clock::time_point submitted{};
   Clock::time_point first_step{};

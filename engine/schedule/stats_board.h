@@ -15,9 +15,9 @@ class StatsBoard {
  public:
   void write(const EngineStats& s) {
     const std::array<int64_t, kFields> values = {
-        s.pages_total,       s.pages_free,       s.pages_cached,      s.tokens_reused,
-        s.tokens_prefilled,  s.tokens_generated, s.requests_finished, s.requests_cancelled,
-        s.sequences_running, s.sequences_waiting};
+        s.pages_total,       s.pages_free,        s.pages_cached,      s.tokens_reused,
+        s.tokens_prefilled,  s.tokens_generated,  s.requests_finished, s.requests_cancelled,
+        s.sequences_running, s.sequences_waiting, s.pages_restored};
     const uint64_t version = version_.load();
     version_.store(version + 1);
     for (size_t i = 0; i < kFields; ++i) fields_[i].store(values[i]);
@@ -42,11 +42,12 @@ class StatsBoard {
     s.requests_cancelled = v[7];
     s.sequences_running = static_cast<int32_t>(v[8]);
     s.sequences_waiting = static_cast<int32_t>(v[9]);
+    s.pages_restored = static_cast<int32_t>(v[10]);
     return s;
   }
 
  private:
-  static constexpr size_t kFields = 10;
+  static constexpr size_t kFields = 11;
   // Sequentially consistent throughout: one write a step costs nothing that can be measured.
   std::atomic<uint64_t> version_{0};
   std::array<std::atomic<int64_t>, kFields> fields_{};

@@ -126,6 +126,7 @@ Result<Weights<CpuTile>> map_packed_weights(const fs::path& path, const ModelCon
   if (static_cast<int64_t>(file.image.bytes.size()) <= kVerifyAtStartBytes) {
     TRY(verify_sections(file.image, where));
   }
+  weights.fingerprint = file.header_checksum;
   return weights;
 }
 

@@ -39,6 +39,7 @@ struct Weights {
   const float* final_norm = nullptr;    // [hidden]
   kernels::Int8View<Layout> head_int8;  // [vocab, hidden]; data == nullptr: the head is fp16
   const uint16_t* head_f16 = nullptr;   // [vocab, hidden]; the embedding when tied; null when int8
+  uint64_t fingerprint = 0;             // of all of it and how it is packed; 0: not known
   int64_t bytes = 0;                    // what a full decode step reads, plus the embedding
   std::shared_ptr<const void> storage;  // keeps the mapping or the buffer alive
 };

@@ -119,6 +119,11 @@ std::string with_exit_codes(const std::string& examples) {
 
 void define_lsp(CLI::App& app, LspArguments& out) {
   add_model_options(app, out.model);
+  app.add_option("--kv-disk", out.model.kv_disk,
+                 "How much of what the model has read is kept on disk, so that it is still known "
+                 "after a restart: a size such as 2GiB (default: 0, nothing)")
+      ->type_name("SIZE")
+      ->check(option_check([](const std::string& text) { return engine::parse_kv_disk(text); }));
   app.add_option("--log-file", out.log_file, "Write the log to this file (default: stderr)")
       ->type_name("FILE");
   app.add_option("--log-level", out.log_level, "How much to log (default: info)")

@@ -17,6 +17,7 @@ struct ModelChoice {
   int32_t n_threads = 0;  // 0: one per physical core this process may use
   std::string device = "auto";  // "auto", "cpu", "cuda" or "cuda:N"
   std::string gpu_memory;       // "11GiB" or "0.9"; empty: the engine's default
+  std::string kv_disk;          // `incipit lsp` alone
   std::string kv_type = "f16";  // keys and values in pages: "f16" or "int8"
   int32_t context_tokens = 0;   // 0: the engine's default
 };

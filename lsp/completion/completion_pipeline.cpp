@@ -54,8 +54,8 @@ void CompletionPipeline::explain(ExplainRequest request,
   std::get<ExplainEvent>(event).done(std::move(outcome));
 }
 
-void CompletionPipeline::prewarm(DocumentSnapshot document, size_t offset) {
-  PipelineEvent event = PrewarmEvent{std::move(document), offset};
+void CompletionPipeline::follow(DocumentSnapshot document, size_t offset, bool prefill) {
+  PipelineEvent event = PrewarmEvent{std::move(document), offset, prefill};
   impl_->inbox->post(event);
 }
 

@@ -24,6 +24,9 @@ struct CompletionOptions {
   int32_t max_tokens = 64;
   int32_t max_lines = 12;
   int32_t context_tokens = 0;  // prompt budget; 0: the model's context less max_tokens
+  // With a suggestion on its way to the user: already ask, at the lowest priority, for the one that
+  // would follow if it is taken.
+  bool prepare_next = false;
 };
 
 struct CompletionRequest {
@@ -51,7 +54,8 @@ struct CompletionTimings {
   std::chrono::microseconds first_token{0};
   std::chrono::microseconds total{0};  // request to result
   engine::Timings engine;
-  std::string finish;  // why generation stopped
+  int32_t n_steps_to_first_token = 0;  // as in `engine`, but of all prompts that it took
+  std::string finish;                  // why generation stopped
 };
 
 // What a rule made of a suggestion on its way from the model to the editor.
@@ -95,7 +99,12 @@ class CompletionPipeline {
 
   // Prefills the prompt that a request at this place would need. Best effort; a newer call for the
   // document replaces it.
-  void prewarm(DocumentSnapshot document, size_t offset);
+  void prewarm(DocumentSnapshot document, size_t offset) {
+    follow(std::move(document), offset, true);
+  }
+  // The document is this now, and the cursor probably there: what is being made for an older text
+  // ends unless the user is typing it. With `prefill` what prewarm() does, too.
+  void follow(DocumentSnapshot document, size_t offset, bool prefill);
   void forget(const std::string& uri);  // the document was closed
 
  private:

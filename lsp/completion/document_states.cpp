@@ -59,10 +59,11 @@ Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens,
                               place.document.path, budget_tokens, last_blank);
 }
 
-Result<Prompt> DocumentStates::prompt_ahead(const Place& place, int32_t budget_tokens) {
+Result<Prompt> DocumentStates::prompt_ahead(const Place& place, int32_t budget_tokens,
+                                            LastBlank last_blank) {
   PromptBuilder ahead = *state_of(place.document).prompts;
   return ahead.build(place.site, place.document.text, place.tree.get(), place.document.path,
-                     budget_tokens);
+                     budget_tokens, last_blank);
 }
 
 bool DocumentStates::repeats_last_prompt(const std::string& uri,
@@ -72,6 +73,11 @@ bool DocumentStates::repeats_last_prompt(const std::string& uri,
   const bool same = found->second.last_prompt == tokens;
   found->second.last_prompt = tokens;
   return same;
+}
+
+void DocumentStates::forget_last_prompt(const std::string& uri) {
+  const auto found = states_.find(uri);
+  if (found != states_.end()) found->second.last_prompt.clear();
 }
 
 bool DocumentStates::has_background_work() const {

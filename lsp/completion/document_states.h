@@ -45,10 +45,13 @@ class DocumentStates {
                         LastBlank last_blank = LastBlank::kLeftToTheModel);
   // What `prompt` would give now. Leaves no trace, so that prompts depend on the requests alone and
   // not on what ran ahead of them.
-  Result<Prompt> prompt_ahead(const Place& place, int32_t budget_tokens);
+  Result<Prompt> prompt_ahead(const Place& place, int32_t budget_tokens,
+                              LastBlank last_blank = LastBlank::kLeftToTheModel);
 
   // True when the engine was asked with these very tokens last for this document; notes them.
   bool repeats_last_prompt(const std::string& uri, const std::vector<engine::TokenId>& tokens);
+
+  void forget_last_prompt(const std::string& uri);  // it was not computed to its end
 
   // Finishes a tree that was not ready in time, for at most `slice`. False: there is none.
   bool work_in_background(std::chrono::milliseconds slice);

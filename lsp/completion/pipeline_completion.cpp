@@ -98,18 +98,21 @@ void PipelineWorker::on(StartEvent event) {
       std::clamp(request.options.max_tokens, 1, std::max(1, engine_->info().context_tokens / 2));
   options_ = request.options;
   Place place = documents_.read(request.document, cursor_of(request));
-  const bool answered = too_late || answer_from_cache(event, place);
+  drop_outdated(request.document, cursor_of(request));
+  std::optional<CompletionItem> shown;
+  const bool answered = too_late || answer_from_cache(event, place, shown);
   // Made for every request, also when nobody needs it any more: the next prompt begins with its
   // window, and must not depend on how fast this one was answered.
-  Result<Prompt> prompt = documents_.prompt(
-      place, prompt_budget(request.options.context_tokens, request.options.max_tokens));
-  if (answered) return;
+  Result<Prompt> prompt = prompt_of(event, place, LastBlank::kLeftToTheModel);
+  if (shown) prepare_next(request, *shown);
+  if (answered || adopt_prepared(event, place)) return;
   if (!prompt) return answer_empty(event, prompt.error().message);
   if (request.cancel.cancelled()) return answer_cancelled(event);
   start_generation(std::move(event), std::move(place), std::move(*prompt), t0);
 }
 
-bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place) {
+bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place,
+                                       std::optional<CompletionItem>& shown) {
   const auto hit =
       cache_.find(suggestion_place(event.request.document.uri, place.site, event.request.options));
   if (!hit) return false;
@@ -122,6 +125,7 @@ bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place) {
   if (result.text.empty()) return false;
   CompletionOutcome outcome;
   outcome.items.push_back(item_of(event.request, place, result));
+  shown = outcome.items.front();
   outcome.timings.total = since(event.asked);
   outcome.timings.context = outcome.timings.total;
   outcome.timings.finish = "typed through";
@@ -129,10 +133,13 @@ bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place) {
   return true;
 }
 
-void PipelineWorker::start_generation(StartEvent event, Place place, Prompt prompt,
-                                      PipelineClock::time_point t0) {
-  cancel_prewarming(place.document.uri);
-  documents_.repeats_last_prompt(place.document.uri, prompt.tokens);
+PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent event, Place place,
+                                                                   Prompt prompt,
+                                                                   PipelineClock::time_point t0) {
+  if (!event.ahead) {
+    cancel_prewarming();
+    documents_.repeats_last_prompt(place.document.uri, prompt.tokens);
+  }
   const CompletionOptions options = event.request.options;
   StopSite site =
       stop_site_of(place.site, place.language, place.tree, place.document.text, options.max_lines);
@@ -143,7 +150,7 @@ void PipelineWorker::start_generation(StartEvent event, Place place, Prompt prom
   request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
                            : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
                                                                      : options.max_lines;
-  request.priority = engine::Priority::kInteractive;
+  request.priority = event.ahead ? engine::Priority::kPrewarm : engine::Priority::kInteractive;
   request.cancel = event.request.cancel.child();
 
   const uint64_t id = next_id_++;
@@ -154,32 +161,52 @@ void PipelineWorker::start_generation(StartEvent event, Place place, Prompt prom
   flight.completion = std::make_unique<CompletionFlight>(CompletionFlight{
       std::move(event), std::move(place), site, StopChecks(site),
       engine::StreamingDecoder(*tokenizer_), "", lacks_a_blank, since(t0), PipelineClock::now()});
-  submit(id, std::move(request), false);
+  submit(id, std::move(request));
+  return *flight.completion;
+}
+
+std::string PipelineWorker::generated_text(const CompletionFlight& flight) const {
+  return from_cursor(flight.text, flight.lacks_a_blank);
 }
 
 void PipelineWorker::look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
                           const CancelToken& engine_cancel) {
   for (const engine::TokenId token : tokens) flight.text += flight.decoder.push(token);
-  if ((flight.lacks_a_blank && missed_the_blank(flight.text)) ||
-      flight.checks.look(from_cursor(flight.text, flight.lacks_a_blank))) {
+  const std::string text = generated_text(flight);
+  if (contradicts(text, flight.typed)) flight.is_outdated = true;
+  if (flight.is_outdated || flight.start.request.cancel.cancelled() ||
+      (flight.lacks_a_blank && missed_the_blank(flight.text)) || flight.checks.look(text)) {
     engine_cancel.cancel();
   }
+}
+
+Result<Prompt> PipelineWorker::prompt_of(const StartEvent& event, const Place& place,
+                                         LastBlank last_blank) {
+  const CompletionOptions& options = event.request.options;
+  const int32_t budget = prompt_budget(options.context_tokens, options.max_tokens);
+  return event.ahead ? documents_.prompt_ahead(place, budget, last_blank)
+                     : documents_.prompt(place, budget, last_blank);
 }
 
 // A prompt that left out the last blank gave a word that goes on without one: once more, with all
 // of the text. True when that was started.
 bool PipelineWorker::ask_again(CompletionFlight& flight, const engine::Generation& generation) {
-  if (!flight.lacks_a_blank || flight.start.request.cancel.cancelled() ||
+  if (!flight.lacks_a_blank || flight.start.request.cancel.cancelled() || flight.is_outdated ||
       generation.reason == engine::FinishReason::kError ||
       !missed_the_blank(tokenizer_->decode(generation.tokens))) {
     return false;
   }
-  const CompletionOptions& options = flight.start.request.options;
-  Result<Prompt> prompt = documents_.prompt(
-      flight.place, prompt_budget(options.context_tokens, options.max_tokens), LastBlank::kShown);
+  Result<Prompt> prompt = prompt_of(flight.start, flight.place, LastBlank::kShown);
   if (!prompt) return false;
-  start_generation(std::move(flight.start), std::move(flight.place), std::move(*prompt),
-                   PipelineClock::now() - flight.context_time);
+  const size_t suggested_at = flight.suggested_at;
+  const int32_t n_steps = flight.n_steps_before + generation.timings.n_steps_to_first_token;
+  std::string typed = std::move(flight.typed);
+  CompletionFlight& again =
+      start_generation(std::move(flight.start), std::move(flight.place), std::move(*prompt),
+                       PipelineClock::now() - flight.context_time);
+  again.suggested_at = suggested_at;
+  again.n_steps_before = n_steps;
+  again.typed = std::move(typed);
   return true;
 }
 
@@ -188,10 +215,14 @@ void PipelineWorker::finish(CompletionFlight flight, engine::Generation generati
   CompletionOutcome outcome = outcome_of(flight, generation);
   outcome.timings.context = flight.context_time;
   outcome.timings.engine = generation.timings;
+  outcome.timings.n_steps_to_first_token =
+      flight.n_steps_before + generation.timings.n_steps_to_first_token;
   if (generation.timings.first_token.count() > 0) {
-    outcome.timings.first_token = std::chrono::duration_cast<std::chrono::microseconds>(
-                                      flight.submitted - flight.start.asked) +
-                                  generation.timings.first_token;
+    // One that was prepared may have had its first token before it was asked for.
+    outcome.timings.first_token = std::max(std::chrono::microseconds(1),
+                                           std::chrono::duration_cast<std::chrono::microseconds>(
+                                               flight.submitted - flight.start.asked) +
+                                               generation.timings.first_token);
   }
   outcome.timings.total = since(flight.start.asked);
   log::debug("completion: {} in {} us, {} of {} prompt tokens cached, {} generated, {}{}",
@@ -199,7 +230,11 @@ void PipelineWorker::finish(CompletionFlight flight, engine::Generation generati
              generation.timings.n_cached_tokens, generation.timings.n_prompt_tokens,
              generation.timings.n_generated, outcome.timings.finish,
              outcome.why_empty.empty() ? "" : ": " + outcome.why_empty);
+  const bool prepares = !flight.start.ahead && !outcome.items.empty();
+  const std::optional<CompletionItem> shown =
+      prepares ? std::optional(outcome.items.front()) : std::nullopt;
   flight.start.done(std::move(outcome));
+  if (shown) prepare_next(flight.start.request, *shown);
 }
 
 CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
@@ -208,8 +243,11 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   CompletionOutcome outcome;
   outcome.timings.finish = engine::name_of(generation.reason);
   const CompletionRequest& request = flight.start.request;
-  const bool stopped_by_checks =
-      flight.checks.look(from_cursor(flight.text, flight.lacks_a_blank)).has_value();
+  const bool stopped_by_checks = flight.checks.look(generated_text(flight)).has_value();
+  if (flight.is_outdated) {
+    outcome.why_empty = "the text changed meanwhile";
+    return outcome;
+  }
   if (request.cancel.cancelled() ||
       (generation.reason == FinishReason::kCancelled && !stopped_by_checks)) {
     outcome.cancelled = true;

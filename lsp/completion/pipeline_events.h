@@ -23,6 +23,7 @@ struct StartEvent {
   CompletionRequest request;
   std::function<void(CompletionOutcome)> done;
   PipelineClock::time_point asked;
+  bool ahead = false;  // asked by the pipeline itself, see CompletionOptions::prepare_next
 };
 struct ExplainEvent {
   ExplainRequest request;
@@ -32,6 +33,7 @@ struct ExplainEvent {
 struct PrewarmEvent {
   DocumentSnapshot document;
   size_t offset = 0;
+  bool prefill = true;
 };
 struct ForgetEvent {
   std::string uri;

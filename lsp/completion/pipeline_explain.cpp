@@ -49,7 +49,7 @@ void PipelineWorker::on(ExplainEvent event) {
   flight.engine_cancel = generate.cancel;
   flight.explain = std::make_unique<ExplainFlight>(
       ExplainFlight{std::move(event), ExplainStream(*tokenizer_), 0});
-  submit(id, std::move(generate), true);
+  submit(id, std::move(generate));
 }
 
 void PipelineWorker::stream(ExplainFlight& flight, const std::vector<engine::TokenId>& tokens,

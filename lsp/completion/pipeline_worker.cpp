@@ -62,16 +62,10 @@ int32_t PipelineWorker::prompt_budget(int32_t wanted, int32_t max_tokens) const 
   return wanted > 0 ? std::min(wanted, room) : room;
 }
 
-// The engine's callbacks only post. Tokens of a completion go in batches, at line ends, because
-// nothing is decided in between.
-void PipelineWorker::submit(uint64_t id, engine::GenerateRequest request, bool every_token) {
-  const auto batch = std::make_shared<std::vector<engine::TokenId>>();  // engine thread only
-  request.on_token = [id, batch, every_token, inbox = inbox_,
-                      tokenizer = tokenizer_](engine::TokenId token) {
-    batch->push_back(token);
-    if (!every_token && tokenizer->bytes(token).find('\n') == std::string_view::npos) return;
-    PipelineEvent event = TokensEvent{id, std::move(*batch)};
-    batch->clear();
+// The engine's callbacks only post.
+void PipelineWorker::submit(uint64_t id, engine::GenerateRequest request) {
+  request.on_token = [id, inbox = inbox_](engine::TokenId token) {
+    PipelineEvent event = TokensEvent{id, {token}};
     inbox->post(event);
   };
   request.on_finish = [id, inbox = inbox_](const engine::Generation& generation) {
@@ -97,6 +91,10 @@ void PipelineWorker::on(FinishedEvent event) {
   if (found == flights_.end()) return;
   Flight flight = std::move(found->second);
   flights_.erase(found);
+  const bool was_prewarming = flight.completion == nullptr && flight.explain == nullptr;
+  if (was_prewarming && event.generation.reason != engine::FinishReason::kPrefilled) {
+    documents_.forget_last_prompt(flight.uri);
+  }
   if (flight.completion != nullptr)
     finish(std::move(*flight.completion), std::move(event.generation));
   if (flight.explain != nullptr) finish(std::move(*flight.explain), std::move(event.generation));
@@ -112,7 +110,9 @@ bool PipelineWorker::superseded(const PrewarmEvent& event) const {
     return false;
   };
   const auto running = [&](const auto& flight) {
-    return flight.second.uri == uri && flight.second.completion != nullptr;
+    const auto& completion = flight.second.completion;
+    return flight.second.uri == uri && completion != nullptr && !completion->start.ahead &&
+           !completion->is_outdated;
   };
   return std::any_of(ready_.begin(), ready_.end(), newer) ||
          std::any_of(flights_.begin(), flights_.end(), running);
@@ -120,33 +120,37 @@ bool PipelineWorker::superseded(const PrewarmEvent& event) const {
 
 void PipelineWorker::on(PrewarmEvent event) {
   const DocumentSnapshot& document = event.document;
-  if (document.text == nullptr || superseded(event)) return;
+  if (document.text == nullptr) return;
+  drop_outdated(document, event.offset);
+  if (!event.prefill || superseded(event)) return;
   if (looks_secret(document.path) || looks_secret(document.uri)) return;
   if (holds_private_key(*document.text, event.offset, event.offset)) return;
   const Place place = documents_.read(document, event.offset);
   Result<Prompt> prompt =
       documents_.prompt_ahead(place, prompt_budget(options_.context_tokens, options_.max_tokens));
   if (!prompt || documents_.repeats_last_prompt(document.uri, prompt->tokens)) return;
-  cancel_prewarming(document.uri);
+  cancel_prewarming();  // also of other documents: the user is here now
   engine::GenerateRequest request;
   request.prompt = std::move(prompt->tokens);
   request.stop.max_new_tokens = 0;
   request.priority = engine::Priority::kPrewarm;
   const uint64_t id = next_id_++;
   flights_[id] = Flight{document.uri, request.cancel, nullptr, nullptr};
-  submit(id, std::move(request), false);
+  submit(id, std::move(request));
 }
 
-void PipelineWorker::cancel_prewarming(const std::string& uri) {
+void PipelineWorker::cancel_prewarming() {
   for (auto& [id, flight] : flights_) {
-    if (flight.uri == uri && flight.completion == nullptr && flight.explain == nullptr) {
-      flight.engine_cancel.cancel();
-    }
+    if (flight.completion == nullptr && flight.explain == nullptr) flight.engine_cancel.cancel();
   }
 }
 
 void PipelineWorker::on(const ForgetEvent& event) {
-  cancel_prewarming(event.uri);
+  cancel_prewarming();
+  for (auto& [id, flight] : flights_) {
+    if (flight.uri == event.uri && flight.completion != nullptr && flight.completion->start.ahead)
+      flight.engine_cancel.cancel();
+  }
   documents_.forget(event.uri);
   cache_.forget(event.uri);
 }

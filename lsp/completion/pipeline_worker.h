@@ -38,6 +38,10 @@ class PipelineWorker {
     bool lacks_a_blank = false;  // see Prompt
     std::chrono::microseconds context_time{0};
     PipelineClock::time_point submitted;  // to the engine
+    size_t suggested_at = 0;              // when asked ahead: where the suggestion before it begins
+    std::string typed = {};      // by the user since the request; the answer has to begin with it
+    bool is_outdated = false;    // the user went on otherwise
+    int32_t n_steps_before = 0;  // of the engine, for a prompt that had to be asked again
   };
   struct ExplainFlight {
     ExplainEvent event;
@@ -61,18 +65,27 @@ class PipelineWorker {
 
   PipelineEvent take_next();
   bool superseded(const PrewarmEvent& event) const;
-  void start_generation(StartEvent event, Place place, Prompt prompt, PipelineClock::time_point t0);
-  bool answer_from_cache(StartEvent& event, const Place& place);
-  void submit(uint64_t id, engine::GenerateRequest request, bool every_token);
+  CompletionFlight& start_generation(StartEvent event, Place place, Prompt prompt,
+                                     PipelineClock::time_point t0);
+  bool answer_from_cache(StartEvent& event, const Place& place,
+                         std::optional<CompletionItem>& shown);
+  // pipeline_ahead.cpp
+  void prepare_next(const CompletionRequest& request, const CompletionItem& shown);
+  bool adopt_prepared(StartEvent& event, const Place& place);
+  void drop_outdated(const DocumentSnapshot& document, size_t offset);
+  bool is_outdated(CompletionFlight& flight, const DocumentSnapshot& document, size_t offset) const;
+  void submit(uint64_t id, engine::GenerateRequest request);
   void finish(CompletionFlight flight, engine::Generation generation);
   void finish(ExplainFlight flight, engine::Generation generation);
+  std::string generated_text(const CompletionFlight& flight) const;
   void look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
             const CancelToken& engine_cancel);
+  Result<Prompt> prompt_of(const StartEvent& event, const Place& place, LastBlank last_blank);
   bool ask_again(CompletionFlight& flight, const engine::Generation& generation);
   CompletionOutcome outcome_of(CompletionFlight& flight, const engine::Generation& generation);
   void stream(ExplainFlight& flight, const std::vector<engine::TokenId>& tokens, size_t from,
               const CancelToken& engine_cancel);
-  void cancel_prewarming(const std::string& uri);
+  void cancel_prewarming();
   void cancel_everything();
   int32_t prompt_budget(int32_t wanted, int32_t max_tokens) const;
 

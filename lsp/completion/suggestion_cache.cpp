@@ -9,7 +9,8 @@ namespace {
 constexpr size_t kBefore = 1024;
 constexpr size_t kAfter = 256;
 
-// The text typed since `then`, when all that happened is typing at its cursor.
+}  // namespace
+
 std::optional<std::string> typed_since(const SuggestionPlace& then, const SuggestionPlace& now) {
   if (now.offset < then.offset || now.uri != then.uri || now.after_size != then.after_size ||
       now.after != then.after || now.max_tokens != then.max_tokens ||
@@ -25,8 +26,6 @@ std::optional<std::string> typed_since(const SuggestionPlace& then, const Sugges
   return with_lf(before.substr(before.size() - n_typed));
 }
 
-}  // namespace
-
 SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site,
                                  const CompletionOptions& options) {
   const size_t start = site.tail == LineTail::kClosers ? site.line_end : site.offset;
@@ -38,6 +37,11 @@ SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site,
           site.text.size() - start,
           options.max_tokens,
           options.max_lines};
+}
+
+bool contradicts(std::string_view suggested, std::string_view typed) {
+  const size_t n_common = std::min(suggested.size(), typed.size());
+  return suggested.substr(0, n_common) != typed.substr(0, n_common);
 }
 
 void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion) {

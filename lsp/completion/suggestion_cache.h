@@ -29,6 +29,12 @@ struct SuggestionPlace {
 SuggestionPlace suggestion_place(std::string_view uri, const CursorSite& site,
                                  const CompletionOptions& options);
 
+// The text typed since `then`, "\n" line ends, when all that happened is typing at its cursor.
+std::optional<std::string> typed_since(const SuggestionPlace& then, const SuggestionPlace& now);
+
+// Whether neither is the beginning of the other.
+bool contradicts(std::string_view suggested, std::string_view typed);
+
 struct Suggestion {
   // As cut by the stop checks, before postprocess; what was shown where syntax_fit changed it. "\n"
   // line ends.

@@ -4,6 +4,15 @@
 #include <utility>
 
 namespace incipit::lsp {
+namespace {
+
+// What an editor puts in for an opening bracket or quote; the cursor then stands between the two.
+bool is_pair(std::string_view text) {
+  return text == "()" || text == "[]" || text == "{}" || text == "\"\"" || text == "''" ||
+         text == "``";
+}
+
+}  // namespace
 
 Document::Document(std::string uri, std::string language_id, int64_t version, std::string text)
     : uri_(std::move(uri)),
@@ -26,7 +35,7 @@ void Document::replace(const Range& range, std::string_view text, PositionEncodi
   const size_t n_removed = std::max(one, other) - start;
   text_.replace(start, n_removed, text);
   lines_.replaced(text_, start, n_removed, text.size());
-  edit_offset_ = start + text.size();
+  edit_offset_ = start + (is_pair(text) ? 1 : text.size());
   shared_text_.reset();
 }
 

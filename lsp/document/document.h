@@ -26,7 +26,8 @@ class Document {
   std::string_view text() const { return text_; }
   PositionMapper mapper(PositionEncoding encoding) const { return {text_, lines_, encoding}; }
 
-  // Where the text last changed: the end of what was put in. The end of the text before any change.
+  // Where the text last changed: the end of what was put in, or between the two of a pair of
+  // brackets or quotes. The end of the text before any change.
   size_t edit_offset() const { return edit_offset_; }
 
   void set_version(int64_t version);

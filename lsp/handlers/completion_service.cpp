@@ -43,7 +43,7 @@ std::string CompletionService::why_excluded(const Document& document) const {
 
 void CompletionService::start(const Question& question, PositionEncoding encoding, Call call,
                               AnyReply reply) {
-  Pending pending{{}, encoding, std::move(reply), {}};
+  Pending pending{{}, encoding, std::move(reply), {}, std::chrono::steady_clock::now(), {}, {}};
   pending.request.document.uri = question.uri;
   const auto place = pending_.emplace(call.serial, std::move(pending)).first;
 
@@ -86,7 +86,7 @@ CompletionRequest CompletionService::make_request(const Question& question,
     request.neighbours.push_back(parts_.documents.snapshot(*other));
   }
   request.options = {settings.completion_max_tokens, settings.completion_max_lines,
-                     settings.completion_context_tokens};
+                     settings.completion_context_tokens, settings.completion_prepare_next};
   request.cancel = call.cancel;
   return request;
 }
@@ -114,10 +114,28 @@ void CompletionService::submit(RequestSerial serial, Pending& pending) {
 void CompletionService::finished(RequestSerial serial, CompletionOutcome outcome) {
   const auto found = pending_.find(serial);
   if (found == pending_.end()) return;
+  if (!found->second.request.cancel.cancelled() && hold_back(found->second, outcome)) return;
   Pending pending = std::move(found->second);
   pending_.erase(found);
   if (pending.request.cancel.cancelled()) return;  // answered when it was cancelled
   answer(pending, std::move(outcome));
+}
+
+// Whether it waits until the user seems to have stopped typing. What is typed through does not.
+bool CompletionService::hold_back(Pending& pending, CompletionOutcome& outcome) {
+  const std::chrono::milliseconds longest(parts_.settings.current().completion_longest_delay);
+  pending.held_until = pending.asked + delay_.of(longest);
+  if (pending.request.invoked || outcome.items.empty() ||
+      outcome.timings.engine.n_prompt_tokens == 0 ||
+      pending.held_until <= std::chrono::steady_clock::now()) {
+    return false;
+  }
+  pending.held = std::move(outcome);
+  return true;
+}
+
+void CompletionService::document_changed(const Document& document) {
+  delay_.changed(document.uri(), document.text());
 }
 
 void CompletionService::answer(Pending& pending, CompletionOutcome outcome) {
@@ -137,6 +155,12 @@ void CompletionService::answer(Pending& pending, CompletionOutcome outcome) {
     }
     outcome.items = std::move(adapted);
     if (outcome.items.empty()) outcome.why_empty = "the text changed meanwhile";
+  }
+  if (!outcome.items.empty() && parts_.settings.current().completion_longest_delay > 0) {
+    const CompletionItem& item = outcome.items.front();
+    std::string taken(document->text());
+    taken.replace(item.replace_start, item.replace_end - item.replace_start, item.insert_text);
+    delay_.shown(document->uri(), std::move(taken));
   }
   const CompletionTimings& timings = outcome.timings;
   log::info(
@@ -199,7 +223,8 @@ void CompletionService::model_changed() {
 std::optional<std::chrono::steady_clock::time_point> CompletionService::next_deadline() const {
   std::optional<std::chrono::steady_clock::time_point> first;
   for (const auto& [serial, pending] : pending_) {
-    if (pending.deadline && (!first || *pending.deadline < *first)) first = pending.deadline;
+    const auto due = pending.held ? std::optional(pending.held_until) : pending.deadline;
+    if (due && (!first || *due < *first)) first = due;
   }
   return first;
 }
@@ -208,6 +233,13 @@ void CompletionService::on_deadline() {
   const auto now = std::chrono::steady_clock::now();
   for (auto next = pending_.begin(); next != pending_.end();) {
     const auto place = next++;
+    if (place->second.held && place->second.held_until <= now) {
+      Pending pending = std::move(place->second);
+      pending_.erase(place);
+      CompletionOutcome outcome = std::move(*pending.held);
+      if (!pending.request.cancel.cancelled()) answer(pending, std::move(outcome));
+      continue;
+    }
     if (!place->second.deadline || *place->second.deadline > now) continue;
     answer_empty(place, fmt::format("the model is still loading ({:.0f} %)",
                                     parts_.model.loading().fraction * 100));

@@ -12,6 +12,7 @@
 
 #include "lsp/completion/completion_pipeline.h"
 #include "lsp/document/document_store.h"
+#include "lsp/handlers/display_delay.h"
 #include "lsp/handlers/model_host.h"
 #include "lsp/protocol/inline_completion.h"
 #include "lsp/rpc/dispatcher.h"
@@ -49,6 +50,7 @@ class CompletionService {
 
   void start(const Question& question, PositionEncoding encoding, Call call, AnyReply reply);
   void cancel_all();
+  void document_changed(const Document& document);
   void document_closed(const std::string& uri);
 
   void model_changed();  // starts or answers those that waited for it
@@ -67,6 +69,9 @@ class CompletionService {
     PositionEncoding encoding = PositionEncoding::kUtf16;
     AnyReply reply;
     std::optional<std::chrono::steady_clock::time_point> deadline;  // set: waits for the model
+    std::chrono::steady_clock::time_point asked{};
+    std::optional<CompletionOutcome> held;  // ready, but not to be shown before …
+    std::chrono::steady_clock::time_point held_until{};
   };
   using PendingMap = std::map<RequestSerial, Pending>;
 
@@ -75,6 +80,7 @@ class CompletionService {
   void supersede(const std::string& uri, RequestSerial newer);
   void submit(RequestSerial serial, Pending& pending);
   void finished(RequestSerial serial, CompletionOutcome outcome);
+  bool hold_back(Pending& pending, CompletionOutcome& outcome);
   void answer(Pending& pending, CompletionOutcome outcome);
   void answer_empty(PendingMap::iterator pending, const std::string& why);
 
@@ -82,6 +88,7 @@ class CompletionService {
   PendingMap pending_;
   std::map<std::string, RequestSerial> newest_;  // by Uri::key
   std::optional<LastCompletion> last_;
+  DisplayDelay delay_;
 };
 
 }  // namespace incipit::lsp

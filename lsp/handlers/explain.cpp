@@ -69,8 +69,11 @@ RpcResult<ExplainArguments> read_arguments(const Session& session,
 RpcResult<std::vector<Json>> handle_code_actions(Session& session, const CodeActionParams& params) {
   std::vector<Json> actions;
   const Document* document = session.documents.find(params.textDocument.uri);
-  if (!document || !wants_explain(params)) return actions;
+  if (!document) return actions;
   const PositionMapper positions = document->mapper(session.encoding);
+  // Many editors ask whenever the cursor moves.
+  session.warm_later(*document, positions.offset_of(params.range.end));
+  if (!wants_explain(params)) return actions;
   const size_t one = positions.offset_of(params.range.start);
   const size_t other = positions.offset_of(params.range.end);
   if (!holds_code(document->text(), std::min(one, other), std::max(one, other))) return actions;

@@ -16,6 +16,7 @@ void register_handlers(Dispatcher<Session>& on) {
   on.notification<method::Exit>(on_exit);
   on.notification<method::DidOpen>(on_did_open);
   on.notification<method::DidChange>(on_did_change);
+  on.notification<method::DidMoveCursor>(on_did_move_cursor);
   on.notification<method::DidClose>(on_did_close);
   on.notification<method::DidChangeWorkspaceFolders>(on_folders_changed);
   on.notification<method::DidChangeConfiguration>(on_did_change_configuration);

@@ -21,6 +21,7 @@ void on_exit(Session& session, const Nothing& params);
 // text_sync.cpp
 void on_did_open(Session& session, const DidOpenParams& params);
 void on_did_change(Session& session, const DidChangeParams& params);
+void on_did_move_cursor(Session& session, const DidMoveCursorParams& params);
 void on_did_close(Session& session, const DidCloseParams& params);
 void on_folders_changed(Session& session, const DidChangeWorkspaceFoldersParams& params);
 

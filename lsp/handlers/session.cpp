@@ -74,13 +74,14 @@ void Session::on_deadline() {
 }
 
 void Session::on_idle() {
-  if (!warm_uri_ || model.state() != ModelHost::State::kReady || phase != Phase::kRunning) return;
-  const Document* document = documents.find(*std::exchange(warm_uri_, std::nullopt));
-  if (!document || !settings.current().prewarm || completions.is_busy(document->uri()) ||
-      !completions.why_excluded(*document).empty()) {
-    return;
-  }
-  model.pipeline()->prewarm(documents.snapshot(*document), document->edit_offset());
+  if (!warm_ || model.state() != ModelHost::State::kReady || phase != Phase::kRunning) return;
+  const WarmPlace place = *std::exchange(warm_, std::nullopt);
+  const Document* document = documents.find(place.uri);
+  if (!document || !completions.why_excluded(*document).empty()) return;
+  // Also while a request is being answered: the pipeline ends it if its text is gone.
+  const bool prefill = settings.current().prewarm;
+  if (!prefill && !completions.is_busy(document->uri())) return;
+  model.pipeline()->follow(documents.snapshot(*document), place.offset, prefill);
 }
 
 void Session::show_message(MessageType type, const std::string& text) const {
@@ -112,6 +113,7 @@ void Session::load_model() {
   if (!chosen.device.empty()) wanted.device = chosen.device;
   if (!chosen.gpu_memory.empty()) wanted.gpu_memory = chosen.gpu_memory;
   if (!chosen.kv_type.empty()) wanted.kv_type = chosen.kv_type;
+  if (!chosen.kv_disk.empty()) wanted.kv_disk = chosen.kv_disk;
   if (chosen.context_tokens > 0) wanted.context_tokens = chosen.context_tokens;
   model.load(wanted);
 }

@@ -54,7 +54,12 @@ class Session {
   void apply_settings(SettingsLayer layer, const Json& given);
   void load_settings_file();
   void load_model();
-  void warm_later(const Document& document) { warm_uri_ = document.uri(); }
+  // The cursor is probably there: what a request would need is read ahead, once there is nothing
+  // else to do. The newest call counts.
+  void warm_later(const Document& document, size_t offset) {
+    warm_ = WarmPlace{document.uri(), offset};
+  }
+  void warm_later(const Document& document) { warm_later(document, document.edit_offset()); }
 
   enum class Phase { kUninitialized, kRunning, kShutDown, kEnded };
   Phase phase = Phase::kUninitialized;
@@ -81,7 +86,11 @@ class Session {
   void device_failed(const engine::DeviceStatus& device);
 
   Dispatcher<Session> dispatcher_;
-  std::optional<std::string> warm_uri_;
+  struct WarmPlace {
+    std::string uri;
+    size_t offset = 0;
+  };
+  std::optional<WarmPlace> warm_;
   std::set<std::string> complaints_;  // about settings, each shown once
 };
 

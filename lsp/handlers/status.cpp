@@ -47,7 +47,7 @@ void add_engine(const engine::Engine& engine, Status& status) {
   if (!info.device_note.empty()) status.device->note = info.device_note;
   if (!device.last_fault.empty()) status.device->lastFault = device.last_fault;
   status.pages = StatusPages{stats.pages_total, stats.pages_total - stats.pages_free,
-                             stats.pages_cached, stats.pages_free};
+                             stats.pages_cached, stats.pages_free, stats.pages_restored};
   status.tokens = StatusTokens{stats.tokens_reused, stats.tokens_prefilled, stats.tokens_generated};
   status.requests = StatusRequests{stats.requests_finished, stats.requests_cancelled,
                                    stats.sequences_running, stats.sequences_waiting};
@@ -66,7 +66,8 @@ StatusCompletion describe(const LastCompletion& last) {
                         milliseconds(timings.total),
                         timings.engine.n_prompt_tokens,
                         timings.engine.n_cached_tokens,
-                        timings.engine.n_generated};
+                        timings.engine.n_generated,
+                        timings.n_steps_to_first_token};
   return completion;
 }
 

@@ -1,4 +1,4 @@
-// didOpen, didChange, didClose, and the folders of the workspace.
+// didOpen, didChange, didClose, incipit/didMoveCursor, and the folders of the workspace.
 #include "lsp/handlers/handlers.h"
 
 namespace incipit::lsp {
@@ -9,7 +9,15 @@ void on_did_open(Session& session, const DidOpenParams& params) {
 
 void on_did_change(Session& session, const DidChangeParams& params) {
   const Document* document = session.documents.change(params, session.encoding);
-  if (document) session.warm_later(*document);
+  if (!document) return;
+  session.completions.document_changed(*document);
+  session.warm_later(*document);
+}
+
+void on_did_move_cursor(Session& session, const DidMoveCursorParams& params) {
+  const Document* document = session.documents.find(params.textDocument.uri);
+  if (document == nullptr) return;  // of a file that is not ours to look at
+  session.warm_later(*document, document->mapper(session.encoding).offset_of(params.position));
 }
 
 void on_did_close(Session& session, const DidCloseParams& params) {

@@ -1,4 +1,5 @@
-// Our own request, incipit/status; described for client authors in docs/lsp-extensions.md.
+// Our own messages, incipit/status and incipit/didMoveCursor; described for client authors in
+// docs/lsp-extensions.md.
 #pragma once
 
 #include <cstdint>
@@ -56,6 +57,7 @@ struct StatusPages {
   int32_t used = 0;    // by running requests and by the cache
   int32_t cached = 0;  // of those, held by the prefix cache alone
   int32_t free = 0;
+  int32_t restored = 0;  // read back from the disk at the start
 };
 template <class V>
 void visit_fields(V& v, StatusPages& p) {
@@ -63,6 +65,7 @@ void visit_fields(V& v, StatusPages& p) {
   v("used", p.used);
   v("cached", p.cached);
   v("free", p.free);
+  v("restored", p.restored);
 }
 
 struct StatusTokens {
@@ -99,6 +102,7 @@ struct StatusTimings {
   int32_t promptTokens = 0;
   int32_t cachedTokens = 0;
   int32_t generatedTokens = 0;
+  int32_t stepsToFirstToken = 0;
 };
 template <class V>
 void visit_fields(V& v, StatusTimings& t) {
@@ -109,6 +113,7 @@ void visit_fields(V& v, StatusTimings& t) {
   v("promptTokens", t.promptTokens);
   v("cachedTokens", t.cachedTokens);
   v("generatedTokens", t.generatedTokens);
+  v("stepsToFirstToken", t.stepsToFirstToken);
 }
 
 struct StatusCompletion {
@@ -125,6 +130,17 @@ void visit_fields(V& v, StatusCompletion& c) {
   v("whyEmpty", c.whyEmpty);
   v("finish", c.finish);
   v("timings", c.timings);
+}
+
+// incipit/didMoveCursor.
+struct DidMoveCursorParams {
+  TextDocumentIdentifier textDocument;
+  Position position;
+};
+template <class V>
+void visit_fields(V& v, DidMoveCursorParams& p) {
+  v("textDocument", p.textDocument);
+  v("position", p.position);
 }
 
 struct Status {

@@ -68,6 +68,10 @@ struct DidChange {
   static constexpr std::string_view kName = "textDocument/didChange";
   using Params = DidChangeParams;
 };
+struct DidMoveCursor {
+  static constexpr std::string_view kName = "incipit/didMoveCursor";
+  using Params = DidMoveCursorParams;
+};
 struct DidClose {
   static constexpr std::string_view kName = "textDocument/didClose";
   using Params = DidCloseParams;

@@ -103,6 +103,17 @@ void FakeModel::copy_page(engine::PageId from, engine::PageId to, int32_t n_toke
   std::fill(target + n_tokens, target + kPageTokens, 0);
 }
 
+void FakeModel::read_page(engine::PageId page, std::span<std::byte> out) {
+  const auto first = static_cast<size_t>(engine::index_of(page) * kPageTokens);
+  std::ranges::copy(std::as_bytes(std::span(slots_).subspan(first, kPageTokens)), out.begin());
+}
+
+void FakeModel::write_page(engine::PageId page, std::span<const std::byte> from) {
+  const auto first = static_cast<size_t>(engine::index_of(page) * kPageTokens);
+  std::ranges::copy(from,
+                    std::as_writable_bytes(std::span(slots_).subspan(first, kPageTokens)).begin());
+}
+
 std::vector<TokenId> fake_continuation(const std::vector<TokenId>& prompt, int n, int32_t vocab) {
   std::vector<TokenId> tokens = prompt;
   uint64_t seen = 1;

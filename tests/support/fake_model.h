@@ -33,6 +33,10 @@ class FakeModel final : public engine::Model {
   std::span<const float> logits(int32_t i) const override;
   void copy_page(engine::PageId from, engine::PageId to, int32_t n_tokens) override;
 
+  int64_t page_bytes() const override { return int64_t{kernels::kPageTokens} * 8; }
+  void read_page(engine::PageId page, std::span<std::byte> out) override;
+  void write_page(engine::PageId page, std::span<const std::byte> from) override;
+
   // Called at the start of each forward(), on its thread; may throw.
   std::function<void(const engine::ForwardBatch&)> on_forward;
   bool gives_up = false;  // steps that are not wanted, after spoiling the slots of their rows

@@ -190,8 +190,8 @@ void CompletionPipeline::explain(ExplainRequest request,
       FakePipeline::Explained{std::move(request), std::move(on_text), std::move(done)});
 }
 
-void CompletionPipeline::prewarm(DocumentSnapshot document, size_t offset) {
-  FakePipeline::control().add(FakePipeline::Warmed{std::move(document), offset});
+void CompletionPipeline::follow(DocumentSnapshot document, size_t offset, bool prefill) {
+  if (prefill) FakePipeline::control().add(FakePipeline::Warmed{std::move(document), offset});
 }
 
 void CompletionPipeline::forget(const std::string& uri) {

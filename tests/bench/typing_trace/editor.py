@@ -89,8 +89,10 @@ class Server:
             raise EditorError(f'{method}: {found[0]["error"]["message"]}')
         return found[0]['result']
 
-    def start(self, root):
-        self.request('initialize', {'processId': os.getpid(), 'rootUri': root.as_uri(), 'capabilities': {},
+    def start(self, root, settings=None):
+        self.request('initialize', {'processId': os.getpid(), 'rootUri': root.as_uri(),
+                                    'capabilities': {'textDocument': {'inlineCompletion': {}}},
+                                    'initializationOptions': settings or {},
                                     'workspaceFolders': [{'uri': root.as_uri(), 'name': root.name}]})
         self.notify('initialized', {})
         deadline = time.monotonic() + PATIENCE

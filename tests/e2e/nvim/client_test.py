@@ -197,6 +197,15 @@ class ClientTest(unittest.TestCase):
         position = self.received("textDocument/inlineCompletion")[-1]["params"]["position"]
         self.assertEqual(position, {"line": 0, "character": 6})
 
+    def test_tells_where_the_cursor_rests_outside_of_insert_mode(self):
+        nvim = self.start()
+        nvim.open("rest.py", "one\n😀 two\nthree\n")
+        nvim.type("jfw")
+        expected = {"line": 1, "character": 4}
+        nvim.wait("the place", lambda: any(message["params"]["position"] == expected
+                                           for message in self.received("incipit/didMoveCursor")))
+        self.assertEqual(nvim.messages(), [])
+
     def test_a_range_in_utf16_units_lands_on_the_right_bytes(self):
         nvim = self.start(rule("é = ", item("é = '😀'", (0, 2), (0, 6))))
         nvim.open("units.py", "\n")

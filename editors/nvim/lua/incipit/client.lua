@@ -90,6 +90,12 @@ function M.request(bufnr, method, params, callback)
   end
 end
 
+function M.notify(method, params)
+  local client = M.get()
+  if not client then return end
+  if call_as_method then client:notify(method, params) else client.notify(method, params) end
+end
+
 -- Until removed with nil, `sink` gets the value of every $/progress with this token.
 function M.set_progress_sink(token, sink) state.progress_sinks[token] = sink end
 

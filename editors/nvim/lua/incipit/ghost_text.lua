@@ -10,11 +10,13 @@ local namespace = api.nvim_create_namespace('incipit_ghost')
 local has_inline = vim.fn.has('nvim-0.10') == 1
 
 local trigger_invoked, trigger_automatic = 1, 2
+local cursor_rest_ms = 40
 
 local state = {
   config = nil,
   enabled = true,
   timer = nil,
+  cursor_timer = nil,
   cancel = nil,   -- cancels the request in flight
   ticket = 0,     -- number of the newest request; older answers are ignored
   -- The suggestion on display or nil: { bufnr, start_mark, text, tail, replaced, command }.
@@ -218,6 +220,22 @@ local function ask_soon()
   end))
 end
 
+-- Outside of insert mode: tells the server where the cursor rests, so that it can read ahead there.
+-- A key held down moves it often; where it passes by is of no interest.
+local function tell_cursor_soon()
+  if not state.enabled or not client.wants(api.nvim_get_current_buf()) then return end
+  state.cursor_timer = state.cursor_timer or vim.loop.new_timer()
+  state.cursor_timer:start(cursor_rest_ms, 0, vim.schedule_wrap(function()
+    local bufnr = api.nvim_get_current_buf()
+    if not client.wants(bufnr) or not client.ready(bufnr) then return end
+    local row, col = cursor()
+    client.notify('incipit/didMoveCursor', {
+      textDocument = { uri = vim.uri_from_bufnr(bufnr) },
+      position = position.of(bufnr, row, col, client.encoding()),
+    })
+  end))
+end
+
 -- The text or the cursor changed in insert mode.
 local function on_change()
   if not refresh() then ask_soon() end
@@ -293,6 +311,7 @@ function M.setup(config)
   highlight()
   on('ColorScheme', highlight)
   on({ 'TextChangedI', 'CursorMovedI', 'InsertEnter', 'CompleteDone' }, on_change)
+  on({ 'CursorMoved', 'BufEnter' }, tell_cursor_soon)
   on('TextChangedP', M.clear)
   on({ 'InsertLeave', 'BufLeave', 'VimLeavePre' }, M.clear)
   on('User', M.clear, 'IncipitServerGone')

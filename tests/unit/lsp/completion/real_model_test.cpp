@@ -7,21 +7,22 @@
 #include <memory>
 #include <string>
 
+#include "lsp/completion/complete_now.h"
 #include "lsp/completion/completion_pipeline.h"
 #include "lsp/context/cursor_site.h"
 #include "lsp/syntax/scope.h"
 #include "tests/support/golden.h"
 #include "tests/support/marked_text.h"
 #include "tests/support/pocket_tokenizer.h"
+#include "tests/support/temp_dir.h"
 
 namespace incipit::lsp {
 namespace {
 
-std::shared_ptr<engine::Engine> pocket_engine() {
-  engine::EngineOptions options;
+std::shared_ptr<engine::Engine> pocket_engine(engine::EngineOptions options = {}) {
   options.model = test::pocket_directory().string();
   options.n_threads = 2;
-  options.cache_dir = testing::TempDir() + "incipit_real_model_test";
+  if (options.cache_dir.empty()) options.cache_dir = testing::TempDir() + "incipit_real_model_test";
   auto engine = engine::Engine::create(options);
   if (!engine) throw std::runtime_error(engine.error().message);
   return std::move(*engine);
@@ -35,13 +36,14 @@ class RealModel : public testing::Test {
     pipeline_ = nullptr;
   }
 
-  static CompletionOutcome complete(const DocumentSnapshot& document, size_t offset) {
+  // Other limits find no suggestion of before, so that the model is asked, with the same prompt.
+  static CompletionOutcome complete(const DocumentSnapshot& document, size_t offset,
+                                    int32_t max_lines = 12) {
     CompletionRequest request;
     request.document = document;
     request.offset = offset;
-    std::promise<CompletionOutcome> promise;
-    pipeline_->start(request, [&](CompletionOutcome o) { promise.set_value(std::move(o)); });
-    return promise.get_future().get();
+    request.options.max_lines = max_lines;
+    return complete_now(*pipeline_, std::move(request));
   }
 
   static CompletionPipeline* pipeline_;
@@ -119,6 +121,74 @@ TEST_F(RealModel, TypingReusesThePromptInTheEngineToo) {
   const engine::Timings& timings = outcome.timings.engine;
   ASSERT_GT(timings.n_prompt_tokens, 100);
   EXPECT_GE(timings.n_cached_tokens, timings.n_prompt_tokens * 95 / 100);
+}
+
+// Some pages of text whose numbers tell it from another's.
+std::string many_functions(int first) {
+  std::string text = "import os\n";
+  for (int i = first; i < first + 20; ++i) {
+    text +=
+        "\n\ndef f" + std::to_string(i) + "(a, b):\n    return a + b * " + std::to_string(i) + "\n";
+  }
+  return text + "\n\ndef last(path):\n    name = ";
+}
+
+DocumentSnapshot python_file(const std::string& path, std::string text) {
+  return document_of({"", {{"path", path}}}, std::move(text));
+}
+
+TEST_F(RealModel, ComingBackToAnotherFileCostsNoPrefill) {
+  const std::string here = many_functions(100);
+  const std::string there = many_functions(500);
+  complete(python_file("here.py", here), here.size());
+  complete(python_file("there.py", there), there.size());
+  const engine::Timings back =
+      complete(python_file("here.py", here), here.size(), 5).timings.engine;
+  ASSERT_GT(back.n_prompt_tokens, 100);
+  EXPECT_EQ(back.n_cached_tokens, back.n_prompt_tokens - 1) << "its logits are wanted";
+  EXPECT_EQ(back.n_steps_to_first_token, 1);
+}
+
+TEST_F(RealModel, WhatWasComputedForARequestThatTheUserTypedOverStays) {
+  std::string text = many_functions(900);
+  CompletionRequest request;
+  request.document = python_file("over.py", text);
+  request.offset = text.size();
+  std::promise<CompletionOutcome> promise;
+  pipeline_->start(request, [&](CompletionOutcome o) { promise.set_value(std::move(o)); });
+  text += "[";
+  pipeline_->follow(python_file("over.py", text), text.size(), true);
+  promise.get_future().get();
+  const engine::Timings timings =
+      complete(python_file("over.py", text), text.size()).timings.engine;
+  EXPECT_GE(timings.n_cached_tokens, timings.n_prompt_tokens * 95 / 100);
+}
+
+TEST(KvDisk, ARestartedEngineAnswersItsFirstCompletionWarmAndTheSame) {
+  const test::TempDir cache;
+  engine::EngineOptions options;
+  options.kv_disk = "64MiB";
+  options.cache_dir = cache.path().string();
+  const std::string text = many_functions(100);
+  const auto first_of_a_run = [&](int32_t context_tokens) {
+    options.context_tokens = context_tokens;
+    const auto engine = pocket_engine(options);
+    CompletionPipeline pipeline(engine);
+    CompletionRequest request;
+    request.document = python_file("yesterday.py", text);
+    request.offset = text.size();
+    return complete_now(pipeline, std::move(request));
+  };
+  const CompletionOutcome cold = first_of_a_run(0);
+  EXPECT_EQ(cold.timings.engine.n_cached_tokens, 0);
+  const CompletionOutcome warm = first_of_a_run(0);
+  EXPECT_EQ(warm.timings.engine.n_cached_tokens, warm.timings.engine.n_prompt_tokens - 1);
+  EXPECT_EQ(warm.timings.engine.n_steps_to_first_token, 1);
+  ASSERT_EQ(warm.items.size(), cold.items.size());
+  for (size_t i = 0; i < warm.items.size(); ++i)
+    EXPECT_EQ(warm.items[i].insert_text, cold.items[i].insert_text);
+  // Stretched positions make other keys.
+  EXPECT_EQ(first_of_a_run(4096).timings.engine.n_cached_tokens, 0);
 }
 
 TEST_F(RealModel, ExplainsAFunctionInASentence) {

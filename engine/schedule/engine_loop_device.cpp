@@ -1,14 +1,18 @@
-// EngineLoop, the part about a device that fails: another model takes over what waits.
+// EngineLoop, the part for a device that fails.
 #include <fmt/format.h>
 
 #include <utility>
 
 #include "engine/base/log.h"
 #include "engine/schedule/engine_loop.h"
-#include "engine/schedule/engine_loop_internal.h"
+#include "engine/schedule/guarded_call.h"
 #include "kernels/common/check.h"
 
 namespace incipit::engine {
+
+Error EngineLoop::no_device() {
+  return Error{ErrorCode::kDevice, "the device failed and the model could not be loaded again"};
+}
 
 // Everything that runs has its keys and values on the device that failed.
 void EngineLoop::replace_model(const DeviceFault& fault) {
@@ -18,6 +22,7 @@ void EngineLoop::replace_model(const DeviceFault& fault) {
     finish(*scheduler_->running().front(), FinishReason::kError,
            Error{ErrorCode::kDevice, fmt::format("{} failed: {}", name, fault.what())},
            Scheduler::Keep::kNothing);
+  keeper_.reset();
   // What does not answer is left alone: giving its memory back would wait for it.
   if (fault.kind() == DeviceFault::Kind::kDoesNotAnswer) {
     (void)model_.release();
@@ -38,7 +43,7 @@ std::string EngineLoop::install(Result<PlannedModel> next) {
   SchedulerOptions options = scheduler_->options();
   if (next) {
     model_ = std::move(next->model);
-    options = with_pages(next->scheduling, model_->n_pages());
+    options = next->scheduling.with_pages(model_->n_pages());
     CHECK_LE(options.max_batch + options.prefill_chunk, model_->max_rows());
   }
   scheduler_ = std::make_unique<Scheduler>(options);

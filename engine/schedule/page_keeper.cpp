@@ -1,0 +1,216 @@
+#include "engine/schedule/page_keeper.h"
+
+#include <algorithm>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+
+#include "engine/base/log.h"
+
+namespace incipit::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPagesSuffix = ".pages";
+
+// As many restored pages leave half of the pool to what comes.
+constexpr int32_t kRestoredShare = 2;
+
+struct KeptFile {
+  fs::path path;
+  fs::file_time_type written;
+  int64_t bytes = 0;
+};
+
+std::vector<KeptFile> files_of(const fs::path& directory) {
+  std::vector<KeptFile> files;
+  std::error_code failure;
+  for (fs::directory_iterator it(directory, failure), end; !failure && it != end;
+       it.increment(failure)) {
+    if (it->path().filename().string().find(kPagesSuffix) == std::string::npos) continue;
+    std::error_code ignored;
+    const auto written = it->last_write_time(ignored);
+    const auto bytes = static_cast<int64_t>(it->file_size(ignored));
+    if (!ignored) files.push_back({it->path(), written, bytes});
+  }
+  return files;
+}
+
+}  // namespace
+
+std::optional<PageKeeper::Clock::time_point> PageKeeper::due(const Scheduler& scheduler) const {
+  switch (phase_) {
+    case Phase::kOpening:
+    case Phase::kReading:
+    case Phase::kWriting:
+      return Clock::now();
+    case Phase::kWaiting:
+      break;
+  }
+  if (has_failed_ || scheduler.tokens_computed() == n_computed_written_) return std::nullopt;
+  return last_request_ + keeping_.idle_before_writing;
+}
+
+void PageKeeper::read_at_start(Scheduler& scheduler, Model& model) {
+  const Clock::time_point until = Clock::now() + kReadingAtStart;
+  while ((phase_ == Phase::kOpening || phase_ == Phase::kReading) && Clock::now() < until)
+    work(scheduler, model);
+}
+
+void PageKeeper::work(Scheduler& scheduler, Model& model) {
+  switch (phase_) {
+    case Phase::kOpening:
+      return open_file(scheduler, model);
+    case Phase::kReading:
+      return read_one(scheduler, model);
+    case Phase::kWaiting:
+      if (!begin_writing(scheduler, model)) n_computed_written_ = scheduler.tokens_computed();
+      return;
+    case Phase::kWriting:
+      return write_one(scheduler, model);
+  }
+}
+
+void PageKeeper::interrupt() {
+  last_request_ = Clock::now();
+  if (phase_ != Phase::kWriting) return;
+  writer_.reset();
+  phase_ = Phase::kWaiting;
+}
+
+void PageKeeper::write_all(const Scheduler& scheduler, Model& model) {
+  if (has_failed_ || phase_ == Phase::kOpening) return;
+  // The file holds more than the cache while it is being read; it stays if nothing was added.
+  if (phase_ != Phase::kWriting) {
+    if (scheduler.tokens_computed() == n_computed_written_) return;
+    reader_.reset();
+    if (!begin_writing(scheduler, model)) return;
+  }
+  while (phase_ == Phase::kWriting) write_one(scheduler, model);
+}
+
+void PageKeeper::give_up(const Error& why) {
+  log::warn("kv-disk: {}", why.message);
+  has_failed_ = true;
+  writer_.reset();
+  phase_ = Phase::kWaiting;
+}
+
+void PageKeeper::open_file(const Scheduler& scheduler, Model& model) {
+  phase_ = Phase::kWaiting;
+  page_.resize(static_cast<size_t>(model.page_bytes()));
+  if (page_.empty()) return give_up({ErrorCode::kUnsupported, "this model's pages stay in memory"});
+  auto opened = PageFileReader::open(keeping_.path, keeping_.identity, model.page_bytes(),
+                                     model.config().vocab);
+  if (!opened) {
+    if (opened.error().code != ErrorCode::kNotFound)
+      log::warn("kv-disk: ignored: {}", opened.error().message);
+    return;
+  }
+  reader_.emplace(std::move(*opened));
+  const auto most = static_cast<size_t>(scheduler.allocator().n_pages() / kRestoredShare);
+  n_to_read_ = std::min(most, reader_->runs().size());
+  phase_ = Phase::kReading;
+}
+
+void PageKeeper::read_one(Scheduler& scheduler, Model& model) {
+  const size_t idx = restored_.size();
+  if (idx == n_to_read_) return end_reading(scheduler);
+  const StoredRun& run = reader_->runs()[idx];
+  std::optional<PageId> parent;
+  if (run.parent >= 0) parent = restored_[static_cast<size_t>(run.parent)];
+  if (run.parent >= 0 && !parent) {
+    restored_.emplace_back();
+    return;
+  }
+  if (Result<void> read = reader_->read(idx, page_); !read) {
+    log::warn("kv-disk: the rest is ignored: {}", read.error().message);
+    return end_reading(scheduler);
+  }
+  const std::optional<PageId> page = scheduler.take_free_page();
+  if (!page) return end_reading(scheduler);
+  model.write_page(*page, page_);
+  restored_.push_back(scheduler.adopt_page(
+      parent, std::span(run.tokens).first(static_cast<size_t>(run.n_tokens)), *page));
+  ++n_restored_;
+}
+
+// The most recently used is given back last, so that it is evicted last.
+void PageKeeper::end_reading(Scheduler& scheduler) {
+  for (size_t i = restored_.size(); i-- > 0;)
+    if (restored_[i]) scheduler.give_back_page(*restored_[i]);
+  log::info("kv-disk: {} of {} pages read from {}", n_restored_, reader_->runs().size(),
+            keeping_.path.string());
+  restored_.clear();
+  reader_.reset();
+  phase_ = Phase::kWaiting;
+}
+
+bool PageKeeper::begin_writing(const Scheduler& scheduler, Model& model) {
+  const int64_t per_page = page_file_bytes(1, model.page_bytes(), 0) - page_file_bytes(0, 0, 0);
+  const int64_t room = keeping_.max_bytes - page_file_bytes(0, 0, keeping_.identity.size());
+  const std::vector<CachedRun> cached =
+      scheduler.cache().most_recent(static_cast<size_t>(std::max<int64_t>(0, room / per_page)));
+  std::unordered_map<int32_t, int32_t> entry_of;  // page index -> entry
+  std::vector<StoredRun> runs;
+  to_write_.clear();
+  for (const CachedRun& one : cached) {
+    StoredRun run;
+    if (one.parent) run.parent = entry_of.at(index_of(*one.parent));
+    run.n_tokens = static_cast<int32_t>(one.tokens.size());
+    std::ranges::copy(one.tokens, run.tokens.begin());
+    entry_of[index_of(one.page)] = static_cast<int32_t>(runs.size());
+    runs.push_back(run);
+    to_write_.push_back(one.page);
+  }
+  if (runs.empty()) return false;
+  auto created =
+      PageFileWriter::create(keeping_.path, keeping_.identity, model.page_bytes(), std::move(runs));
+  if (!created) {
+    give_up(created.error());
+    return false;
+  }
+  writer_.emplace(std::move(*created));
+  phase_ = Phase::kWriting;
+  return true;
+}
+
+void PageKeeper::write_one(const Scheduler& scheduler, Model& model) {
+  Result<void> done;
+  if (writer_->n_written() < to_write_.size()) {
+    model.read_page(to_write_[writer_->n_written()], page_);
+    done = writer_->write(page_);
+    if (!done) give_up(done.error());
+    return;
+  }
+  done = writer_->finish();
+  if (!done) return give_up(done.error());
+  log::info("kv-disk: {} pages kept in {}", to_write_.size(), keeping_.path.string());
+  n_computed_written_ = scheduler.tokens_computed();
+  writer_.reset();
+  phase_ = Phase::kWaiting;
+  trim_directory();
+}
+
+// The files of other models go when all of them together are too much, the oldest first; so do
+// those that a killed process left half-written.
+void PageKeeper::trim_directory() const {
+  std::vector<KeptFile> files = files_of(keeping_.path.parent_path());
+  const auto now = fs::file_time_type::clock::now();
+  int64_t total = 0;
+  for (const KeptFile& file : files) total += file.bytes;
+  std::ranges::sort(files, {}, &KeptFile::written);
+  for (const KeptFile& file : files) {
+    if (file.path == keeping_.path) continue;
+    const std::string name = file.path.filename().string();
+    const bool is_left_over =
+        !name.ends_with(kPagesSuffix) && now - file.written > std::chrono::hours(1);
+    if (!is_left_over && total <= keeping_.max_bytes) continue;
+    std::error_code ignored;
+    fs::remove(file.path, ignored);
+    total -= file.bytes;
+  }
+}
+
+}  // namespace incipit::engine

@@ -1,0 +1,225 @@
+// What the pipeline does ahead of the user and behind their back: the next suggestion, and
+// generations whose text was edited.
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "lsp/completion/completion_pipeline.h"
+#include "tests/support/fake_engine.h"
+#include "tests/support/marked_text.h"
+#include "tests/support/pocket_tokenizer.h"
+
+namespace incipit::lsp {
+namespace {
+
+using test::FakeEngine;
+using testing::IsEmpty;
+
+class PipelineAhead : public testing::Test {
+ protected:
+  void use(FakeEngine::Mode mode) {
+    FakeEngine::Options options;
+    options.mode = mode;
+    options.tokenizer = test::pocket_tokenizer();
+    options.info.name = "pocket";
+    options.info.context_tokens = 2048;
+    options.info.prompt = test::pocket_format();
+    engine_ = std::make_shared<FakeEngine>(options);
+    pipeline_ = std::make_unique<CompletionPipeline>(engine_);
+  }
+
+  static CompletionRequest request_at(std::string_view marked) {
+    const test::MarkedText parsed = test::parse_marked(marked);
+    CompletionRequest request;
+    request.document.uri = "file:///src/a.py";
+    request.document.path = "src/a.py";
+    request.document.language_id = "python";
+    request.document.text = std::make_shared<const std::string>(parsed.text);
+    request.offset = parsed.cursor;
+    request.options.prepare_next = true;
+    return request;
+  }
+
+  std::future<CompletionOutcome> start(CompletionRequest request) {
+    auto promise = std::make_shared<std::promise<CompletionOutcome>>();
+    std::future<CompletionOutcome> future = promise->get_future();
+    pipeline_->start(std::move(request), [promise](CompletionOutcome outcome) {
+      promise->set_value(std::move(outcome));
+    });
+    return future;
+  }
+
+  // Plays a manual engine until there is an answer.
+  CompletionOutcome play(std::future<CompletionOutcome> answer) {
+    while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      engine_->step();
+      std::this_thread::yield();
+    }
+    return answer.get();
+  }
+
+  void wait_until_cancelled(size_t request_idx) {
+    while (!engine_->requests().at(request_idx).cancel.cancelled()) std::this_thread::yield();
+  }
+
+  static CompletionRequest accepted(const CompletionRequest& request, const CompletionItem& item) {
+    CompletionRequest next = request;
+    std::string text = *request.document.text;
+    text.replace(item.replace_start, item.replace_end - item.replace_start, item.insert_text);
+    next.document.text = std::make_shared<const std::string>(std::move(text));
+    next.offset = item.replace_start + item.insert_text.size();
+    return next;
+  }
+
+  std::shared_ptr<FakeEngine> engine_;
+  std::unique_ptr<CompletionPipeline> pipeline_;
+};
+
+constexpr std::string_view kSum = "def f(items):\n    total = $0\n";
+
+TEST_F(PipelineAhead, TheSuggestionAfterTheOneOnDisplayIsThereWhenThatOneIsTaken) {
+  use(FakeEngine::Mode::kThread);
+  const auto tokenizer = test::pocket_tokenizer();
+  engine_->set_script([tokenizer](const std::vector<engine::TokenId>& prompt) {
+    const bool after = tokenizer->decode(prompt).ends_with("sum(items)");
+    return tokenizer->encode(after ? "\n    return total\n" : " sum(items)\n");
+  });
+  const CompletionRequest request = request_at(kSum);
+  const CompletionOutcome first = start(request).get();
+  ASSERT_EQ(first.items.at(0).insert_text, "sum(items)");
+  engine_->wait_for_requests(2);
+  EXPECT_EQ(engine_->requests()[1].priority, engine::Priority::kPrewarm);
+  EXPECT_EQ(engine_->requests()[1].prompt.size() > engine_->requests()[0].prompt.size(), true);
+  while (engine_->n_unfinished() > 0) std::this_thread::yield();
+  const CompletionOutcome second = start(accepted(request, first.items[0])).get();
+  EXPECT_EQ(second.items.at(0).insert_text, "\n    return total");
+  for (const engine::GenerateRequest& asked : engine_->requests()) {
+    if (asked.priority == engine::Priority::kInteractive) {
+      EXPECT_EQ(asked.prompt, engine_->requests()[0].prompt)
+          << "the model was asked by the user once";
+    }
+  }
+}
+
+TEST_F(PipelineAhead, TakenBeforeItIsReadyWhatWasBegunBecomesTheAnswer) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  const CompletionRequest request = request_at(kSum);
+  const CompletionOutcome first = play(start(request));
+  ASSERT_EQ(first.items.size(), 1U);
+  engine_->wait_for_requests(2);
+  engine_->reply_with_text("\n    return 0\n");  // for whoever comes later
+  std::future<CompletionOutcome> second = start(accepted(request, first.items[0]));
+  EXPECT_EQ(play(std::move(second)).cancelled, false);
+  EXPECT_FALSE(engine_->requests()[1].cancel.cancelled());
+  for (size_t i = 2; i < engine_->n_requests(); ++i)
+    EXPECT_EQ(engine_->requests()[i].priority, engine::Priority::kPrewarm) << "the one after that";
+}
+
+TEST_F(PipelineAhead, NothingIsPreparedUnlessAskedFor) {
+  use(FakeEngine::Mode::kThread);
+  engine_->reply_with_text(" sum(items)\n");
+  CompletionRequest request = request_at(kSum);
+  request.options.prepare_next = false;
+  ASSERT_EQ(start(request).get().items.size(), 1U);
+  ASSERT_EQ(start(request).get().items.size(), 1U);  // the one before has ended by now
+  EXPECT_EQ(engine_->n_requests(), 1U);
+}
+
+TEST_F(PipelineAhead, WhoTypesTheSuggestionKeepsTheNextOneWhoTypesOtherwiseEndsIt) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  ASSERT_EQ(play(start(request_at(kSum))).items.size(), 1U);
+  engine_->wait_for_requests(2);
+  const CompletionRequest on = request_at("def f(items):\n    total = su$0\n");
+  pipeline_->follow(on.document, on.offset, true);
+  engine_->wait_for_requests(3);  // its own reading ahead
+  EXPECT_FALSE(engine_->requests()[1].cancel.cancelled());
+  const CompletionRequest off = request_at("def f(items):\n    total = sx$0\n");
+  pipeline_->follow(off.document, off.offset, true);
+  wait_until_cancelled(1);
+}
+
+TEST_F(PipelineAhead, ADeviationEndsTheGenerationAndNamesTheReason) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items) + 12345 + 67890\n");
+  std::future<CompletionOutcome> outcome = start(request_at(kSum));
+  engine_->wait_for_requests(1);
+  engine_->step();
+  engine_->step();
+  const CompletionRequest now = request_at("def f(items):\n    total = 7$0\n");
+  pipeline_->follow(now.document, now.offset, false);
+  wait_until_cancelled(0);
+  engine_->step();
+  const CompletionOutcome got = outcome.get();
+  EXPECT_THAT(got.items, IsEmpty());
+  EXPECT_EQ(got.why_empty, "the text changed meanwhile");
+}
+
+TEST_F(PipelineAhead, ADeviationIsNoticedAlsoWhenTheModelAnswersLater) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  std::future<CompletionOutcome> outcome = start(request_at(kSum));
+  engine_->wait_for_requests(1);
+  const CompletionRequest now = request_at("def f(items):\n    total = max$0\n");
+  pipeline_->follow(now.document, now.offset, false);  // it might have said that
+  EXPECT_EQ(play(std::move(outcome)).why_empty, "the text changed meanwhile");
+}
+
+TEST_F(PipelineAhead, TypingWhatIsBeingMadeKeepsItComing) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  std::future<CompletionOutcome> outcome = start(request_at(kSum));
+  engine_->wait_for_requests(1);
+  for (const char* text :
+       {"def f(items):\n    total = s$0\n", "def f(items):\n    total = sum($0)\n"}) {
+    const CompletionRequest now = request_at(text);
+    pipeline_->follow(now.document, now.offset, true);
+  }
+  EXPECT_EQ(play(std::move(outcome)).items.at(0).insert_text, "sum(items)");
+}
+
+TEST_F(PipelineAhead, AnEditElsewhereEndsTheGeneration) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  std::future<CompletionOutcome> outcome = start(request_at(kSum));
+  engine_->wait_for_requests(1);
+  const CompletionRequest now = request_at("import os$0\ndef f(items):\n    total = \n");
+  pipeline_->follow(now.document, now.offset, false);
+  wait_until_cancelled(0);
+  EXPECT_EQ(play(std::move(outcome)).why_empty, "the text changed meanwhile");
+}
+
+TEST_F(PipelineAhead, TheCursorAloneEndsNothing) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  const CompletionRequest request = request_at(kSum);
+  std::future<CompletionOutcome> outcome = start(request);
+  engine_->wait_for_requests(1);
+  pipeline_->follow(request.document, 0, false);
+  EXPECT_EQ(play(std::move(outcome)).items.size(), 1U);
+}
+
+TEST_F(PipelineAhead, ReadingAheadInOneFileEndsWhereAnotherIsLookedAt) {
+  use(FakeEngine::Mode::kManual);
+  const CompletionRequest here = request_at(kSum);
+  CompletionRequest there = request_at("class A:\n    x = $0\n");
+  there.document.uri = "file:///src/b.py";
+  pipeline_->prewarm(here.document, here.offset);
+  engine_->wait_for_requests(1);
+  pipeline_->prewarm(there.document, there.offset);
+  engine_->wait_for_requests(2);
+  EXPECT_TRUE(engine_->requests()[0].cancel.cancelled());
+  engine_->run();
+  pipeline_->prewarm(here.document, here.offset);  // it was not finished: once more
+  engine_->wait_for_requests(3);
+  EXPECT_EQ(engine_->requests()[2].prompt, engine_->requests()[0].prompt);
+  engine_->run();
+}
+
+}  // namespace
+}  // namespace incipit::lsp
