@@ -27,12 +27,15 @@ struct Settings {
   std::vector<std::string> completion_excluded_languages;
   std::vector<std::string> excluded_files;
   int32_t explain_max_tokens = 160;
+  int32_t edit_max_tokens = 1024;
+  bool hover = false;
   bool prewarm = true;
   std::string model;
   int32_t threads = 0;
   std::string device;
   std::string gpu_memory;
   std::string kv_type;
+  std::string prompt_layout;
   int32_t context_tokens = 0;
 };
 

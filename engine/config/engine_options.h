@@ -27,6 +27,7 @@ struct EngineOptions {
   // Budget for KV pages; 0: room for four full contexts, on the CPU at most a quarter of the free
   // memory, on a GPU what gpu_memory leaves (all of that when gpu_memory is given).
   int64_t kv_bytes = 0;
+  std::string prompt_layout;   // of completions, see choose_prompt_layout(); empty: auto
   int32_t context_tokens = 0;  // longest sequence; 0: what the model was trained for, at most 8192;
                                // more than that: by YaRN (extend_context)
   int32_t max_batch = 8;       // sequences in one step

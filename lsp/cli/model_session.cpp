@@ -11,6 +11,7 @@ engine::EngineOptions engine_options(const ModelChoice& choice) {
   options.device = choice.device;
   options.gpu_memory = choice.gpu_memory;
   options.kv_type = choice.kv_type;
+  options.prompt_layout = choice.prompt_layout;
   options.context_tokens = choice.context_tokens;
   return options;
 }

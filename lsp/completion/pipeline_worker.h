@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "lsp/completion/answer_cache.h"
+#include "lsp/completion/code_block.h"
 #include "lsp/completion/document_states.h"
 #include "lsp/completion/explain_stream.h"
 #include "lsp/completion/pipeline_events.h"
@@ -43,6 +45,8 @@ class PipelineWorker {
     ExplainEvent event;
     ExplainStream stream;
     size_t n_tokens = 0;  // already in the stream
+    Place place;
+    CodeBlock block;
   };
   struct Flight {
     std::string uri;
@@ -66,6 +70,9 @@ class PipelineWorker {
   void submit(uint64_t id, engine::GenerateRequest request, bool every_token);
   void finish(CompletionFlight flight, engine::Generation generation);
   void finish(ExplainFlight flight, engine::Generation generation);
+  Result<CodeBlock> block_of(const ExplainRequest& request, const Place& place) const;
+  std::optional<Error> take_answer(const ExplainFlight& flight,
+                                   const engine::Generation& generation, ExplainOutcome& outcome);
   void look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
             const CancelToken& engine_cancel);
   bool ask_again(CompletionFlight& flight, const engine::Generation& generation);
@@ -81,6 +88,7 @@ class PipelineWorker {
   std::shared_ptr<const engine::Tokenizer> tokenizer_;
   DocumentStates documents_;
   SuggestionCache cache_;
+  AnswerCache symbols_;  // explanations of whole symbols
   TriggerPolicy policy_;
   CompletionOptions options_;  // of the last completion: pre-warming must build the same prompt
   std::deque<PipelineEvent> ready_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lsp/protocol/basic.h"
 
@@ -14,6 +15,7 @@ struct StatusModel {
   std::string directory;
   std::string device;
   std::string headFormat;
+  std::string promptLayout;
   int32_t contextTokens = 0;
 };
 template <class V>
@@ -22,6 +24,7 @@ void visit_fields(V& v, StatusModel& m) {
   v("directory", m.directory);
   v("device", m.device);
   v("headFormat", m.headFormat);
+  v("promptLayout", m.promptLayout);
   v("contextTokens", m.contextTokens);
 }
 
@@ -127,6 +130,21 @@ void visit_fields(V& v, StatusCompletion& c) {
   v("timings", c.timings);
 }
 
+// A request that was answered with nothing.
+struct StatusSuppressed {
+  std::string uri;
+  Position position;  // of the cursor, as it was asked for
+  std::string why;
+  double secondsAgo = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusSuppressed& s) {
+  v("uri", s.uri);
+  v("position", s.position);
+  v("why", s.why);
+  v("secondsAgo", s.secondsAgo);
+}
+
 struct Status {
   std::string version;
   std::string state;  // "loading", "ready" or "failed"
@@ -142,6 +160,7 @@ struct Status {
   std::optional<StatusTokens> tokens;
   std::optional<StatusRequests> requests;
   std::optional<StatusCompletion> lastCompletion;
+  std::vector<StatusSuppressed> suppressed;  // the newest first
 };
 template <class V>
 void visit_fields(V& v, Status& s) {
@@ -159,6 +178,7 @@ void visit_fields(V& v, Status& s) {
   v("tokens", s.tokens);
   v("requests", s.requests);
   v("lastCompletion", s.lastCompletion);
+  v("suppressed", s.suppressed);
 }
 
 }  // namespace incipit::lsp
