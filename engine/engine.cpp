@@ -182,6 +182,7 @@ Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options,
   report(kWeightsShare, "reading the tokenizer");
   ASSIGN_OR_RETURN(auto tokenizer, load_tokenizer(directory, config));
   ASSIGN_OR_RETURN(auto prompt, load_prompt_format(directory, *tokenizer));
+  TRY(choose_prompt_layout(options.prompt_layout, prompt));
 
   report(kWeightsShare, "taking memory");
   ASSIGN_OR_RETURN(OpenedModel opened, open_model(weights, options, context_tokens));

@@ -46,6 +46,12 @@ const std::array kRows = {
         &Settings::excluded_files},
     SettingRow{"explain.maxTokens", "Longest explanation, in tokens of the model.",
                IntegerSetting{&Settings::explain_max_tokens, 1, 4096}},
+    SettingRow{"edit.maxTokens",
+               "Longest answer of the commands that write code, in tokens of the model.",
+               IntegerSetting{&Settings::edit_max_tokens, 1, 8192}},
+    SettingRow{"hover",
+               "Explain the function or type of the file whose name is pointed at (hover).",
+               &Settings::hover},
     SettingRow{"prewarm", "Read ahead while the user types, so that suggestions come sooner.",
                &Settings::prewarm},
     SettingRow{"model",
@@ -78,6 +84,11 @@ const std::array kRows = {
         "restart: a size (2GiB), or 0 for nothing; empty: what the command line says, else "
         "nothing. A change loads the model again.",
         &Settings::kv_disk},
+    SettingRow{"promptLayout",
+               "How completions are asked for: auto (what the model was trained for), fim, "
+               "fim-suffix-first, fim-prefix-first, instruct, base or plain; empty: what the "
+               "command line says. A change loads the model again.",
+               &Settings::prompt_layout},
     SettingRow{"contextTokens",
                "Longest prompt with its answer that the engine makes room for, in tokens; 0: what "
                "the command line says, else what the model knows, at most 8192. Up to eight times "

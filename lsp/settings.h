@@ -29,6 +29,8 @@ struct Settings {
   std::vector<std::string> completion_excluded_languages;
   std::vector<std::string> excluded_files;
   int32_t explain_max_tokens = 160;
+  int32_t edit_max_tokens = 1024;
+  bool hover = false;
   bool prewarm = true;
   std::string model;
   int32_t threads = 0;
@@ -36,6 +38,7 @@ struct Settings {
   std::string gpu_memory;
   std::string kv_type;
   std::string kv_disk;
+  std::string prompt_layout;
   int32_t context_tokens = 0;
 };
 

@@ -34,7 +34,7 @@ std::string_view trimmed(std::string_view text) {
 }  // namespace
 
 std::vector<TokenId> chat_prompt(const Tokenizer& tokenizer, TokenId bos, const ChatFormat& format,
-                                 std::span<const ChatTurn> turns) {
+                                 std::span<const ChatTurn> turns, std::string_view answer) {
   std::vector<TokenId> out;
   if (bos >= 0) out.push_back(bos);
   const auto add_turn = [&](std::string_view role, std::string_view dates, std::string_view text) {
@@ -53,7 +53,7 @@ std::vector<TokenId> chat_prompt(const Tokenizer& tokenizer, TokenId bos, const 
     add_turn(turn.role, "", trimmed(turn.text));
     out.push_back(format.end_of_turn);
   }
-  add_turn("assistant", "", "");
+  add_turn("assistant", "", answer);
   return out;
 }
 

@@ -21,8 +21,9 @@ struct ChatTurn {
 
 // Beginning of text, the turns, and the header of the answer that the model is to give. Where the
 // format is dated there is a system turn in any case, with dates that never change: the same
-// question has the same first tokens on every day, as the prefix cache wants it.
+// question has the same first tokens on every day, as the prefix cache wants it. `answer` is how
+// the model's answer begins: it goes on from there.
 std::vector<TokenId> chat_prompt(const Tokenizer& tokenizer, TokenId bos, const ChatFormat& format,
-                                 std::span<const ChatTurn> turns);
+                                 std::span<const ChatTurn> turns, std::string_view answer = {});
 
 }  // namespace incipit::engine

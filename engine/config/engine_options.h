@@ -32,6 +32,7 @@ struct EngineOptions {
   // How much of the prefix cache is kept on disk from one run to the next: "2GiB"; empty or "0":
   // nothing.
   std::string kv_disk;
+  std::string prompt_layout;   // of completions, see choose_prompt_layout(); empty: auto
   int32_t context_tokens = 0;  // longest sequence; 0: what the model was trained for, at most 8192;
                                // more than that: by YaRN (extend_context)
   int32_t max_batch = 8;       // sequences in one step

@@ -16,8 +16,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr const char* kFormatFile = "pocket.json";
-constexpr const char* kExplainTemplate =
-    "Explain in a few plain sentences what this code does:\n```{language}\n{code}\n```";
 
 // Fill-in-the-middle tokens of public code models. Suffix first only where the family was trained
 // for it; prefix first is what the others' cards show.
@@ -42,7 +40,8 @@ constexpr const char* kBeginnings[] = {"<|begin_of_text|>", "<s>", "<｜begin▁
 constexpr const char* kEndings[] = {
     "<|end_of_text|>", "<|eot_id|>",   "<|eom_id|>",    "<|endoftext|>", "<|im_end|>",
     "<|fim_pad|>",     "<|file_sep|>", "<|repo_name|>", "<fim_pad>",     "<file_sep>",
-    "<repo_name>",     "<filename>",   "</s>",          "▁<EOT>",        "<｜end▁of▁sentence｜>"};
+    "<repo_name>",     "<filename>",   "</s>",          "▁<EOT>",        "<｜end▁of▁sentence｜>",
+    "<|EOT|>"};
 
 Error wrong(const std::string& file, std::string_view field, std::string_view want,
             std::string_view found) {
@@ -105,6 +104,13 @@ class Section {
       return wrong(file_, field(key), "a string", has(key) ? described(section_[key]) : "nothing");
     }
     return section_[key].get<std::string>();
+  }
+
+  // False where there is none.
+  Result<bool> flag(const char* key) const {
+    if (!has(key)) return false;
+    if (section_[key].is_boolean()) return section_[key].get<bool>();
+    return wrong(file_, field(key), "true or false", described(section_[key]));
   }
 
   Result<TokenId> token(const char* key) const {
@@ -196,12 +202,27 @@ Result<SystemTurn> detect_system_turn(const std::filesystem::path& model_dir,
   return SystemTurn::kWhenGiven;
 }
 
+// Base and Instruct checkpoints of Llama 3 share a tokenizer. Instruct models end their turns with
+// <|eot_id|>, which the configuration says, or bring a template of a conversation; a base model
+// names another end and has no template. One that says nothing may be either.
+Result<bool> is_base_model(const std::filesystem::path& model_dir, const ChatFormat& chat,
+                           const std::vector<TokenId>& ends) {
+  if (ends.empty() || std::binary_search(ends.begin(), ends.end(), chat.end_of_turn)) return false;
+  std::error_code status;
+  if (std::filesystem::exists(model_dir / "chat_template.jinja", status)) return false;
+  ASSIGN_OR_RETURN(const Json settings, read_optional(model_dir / "tokenizer_config.json"));
+  if (!settings.is_object()) return true;
+  if (settings.contains("chat_template") && !settings["chat_template"].is_null()) return false;
+  return !settings.contains("eos_token") ||
+         printed(settings["eos_token"]).find("<|eot_id|>") == std::string::npos;
+}
+
 std::optional<ChatFormat> detect_chat(const Tokenizer& tokenizer) {
   const auto start = tokenizer.special("<|start_header_id|>");
   const auto end = tokenizer.special("<|end_header_id|>");
   const auto turn = tokenizer.special("<|eot_id|>");
   if (!start || !end || !turn) return std::nullopt;
-  return ChatFormat{*start, *end, *turn, kExplainTemplate, SystemTurn::kWhenGiven};
+  return ChatFormat{*start, *end, *turn, "", SystemTurn::kWhenGiven, ChatSkill::kAnything};
 }
 
 // Ids under `key`: a number, an array of numbers, or nothing.
@@ -264,6 +285,8 @@ Result<void> read_format_file(const std::string& file, const Json& root, const T
       return wrong(file, "chat.explain", "a text with {code}", Json(explain).dump());
     }
     format.chat->explain_template = std::move(explain);
+    ASSIGN_OR_RETURN(const bool general, section.flag("general"));
+    format.chat->skill = general ? ChatSkill::kAnything : ChatSkill::kExplainsOnly;
   }
   return {};
 }
@@ -278,10 +301,15 @@ Result<PromptFormat> load_prompt_format(const std::filesystem::path& model_dir,
   ASSIGN_OR_RETURN(const Json root, read_optional(path));
   if (root.is_object()) {
     TRY(read_format_file(path.string(), root, tokenizer, format));
+    TRY(choose_prompt_layout("auto", format));
     return format;
   }
   format.fim = detect_fim(tokenizer);
   format.chat = detect_chat(tokenizer);
+  if (format.chat) {
+    ASSIGN_OR_RETURN(const bool is_base, is_base_model(model_dir, *format.chat, format.stop));
+    if (is_base) format.chat.reset();
+  }
   if (format.chat) {
     ASSIGN_OR_RETURN(format.chat->system, detect_system_turn(model_dir, tokenizer));
   }
@@ -292,6 +320,7 @@ Result<PromptFormat> load_prompt_format(const std::filesystem::path& model_dir,
       add_stop(format, id);
     }
   }
+  TRY(choose_prompt_layout("auto", format));
   return format;
 }
 

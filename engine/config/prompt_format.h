@@ -1,6 +1,6 @@
 // How a checkpoint wants to be asked: fill-in-the-middle tokens, chat tokens, tokens that end an
-// answer. Read from `pocket.json` beside the checkpoint when there is one, otherwise from
-// well-known token names in the tokenizer.
+// answer, and the layout of a completion's prompt. Read from `pocket.json` beside the checkpoint
+// when there is one, otherwise from well-known token names in the tokenizer.
 #pragma once
 
 #include <filesystem>
@@ -10,6 +10,7 @@
 
 #include "engine/base/ids.h"
 #include "engine/base/result.h"
+#include "engine/config/prompt_layout.h"
 
 namespace incipit::engine {
 
@@ -29,19 +30,25 @@ struct FimFormat {
 // with two dates.
 enum class SystemTurn { kWhenGiven, kAlwaysDated };
 
+// What a model was trained to be asked: whatever a person may ask, or only to explain code.
+enum class ChatSkill { kAnything, kExplainsOnly };
+
 struct ChatFormat {
   TokenId start_header = -1;
   TokenId end_header = -1;
   TokenId end_of_turn = -1;
-  std::string explain_template;  // user turn with {language} and {code}
+  // User turn with {language} and {code}, where the model was trained on one; else empty.
+  std::string explain_template;
   SystemTurn system = SystemTurn::kWhenGiven;
+  ChatSkill skill = ChatSkill::kAnything;
 };
 
 struct PromptFormat {
   TokenId bos = -1;
   std::optional<FimFormat> fim;
-  std::optional<ChatFormat> chat;
-  std::vector<TokenId> stop;  // any of these ends an answer
+  std::optional<ChatFormat> chat;              // none in a base model, whatever its tokenizer holds
+  std::vector<TokenId> stop;                   // any of these ends an answer
+  PromptLayout layout = PromptLayout::kPlain;  // of completions; load_prompt_format takes the best
 };
 
 Result<PromptFormat> load_prompt_format(const std::filesystem::path& model_dir,

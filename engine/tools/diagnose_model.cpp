@@ -232,9 +232,9 @@ void diagnose_tokenizer(const fs::path& dir, const ModelConfig& config,
   }
   findings.push_back(
       {Severity::kOk, "tokenizer",
-       fmt::format("{}: {} tokens, {}, {}", path.string(), n_tokens,
+       fmt::format("{}: {} tokens, {}, {}, prompts in the layout {}", path.string(), n_tokens,
                    format->fim ? "fill-in-the-middle tokens" : "no fill-in-the-middle tokens",
-                   format->chat ? "chat tokens" : "no chat tokens"),
+                   format->chat ? "chat tokens" : "no chat tokens", name_of(format->layout)),
        ""});
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/config/engine_options.h"
+#include "engine/config/prompt_layout.h"
 #include "engine/tools/engine_bench.h"
 #include "lsp/cli/exit_code.h"
 
@@ -91,6 +92,12 @@ void add_model_options(CLI::App& app, ModelChoice& model) {
                  "and rounds them to 8 bits (default: f16)")
       ->type_name("TYPE")
       ->check(option_check([](const std::string& text) { return engine::parse_kv_type(text); }));
+  app.add_option("--prompt-layout", model.prompt_layout,
+                 "How completions are asked for: auto, fim, fim-suffix-first, fim-prefix-first, "
+                 "instruct, base or plain (default: auto, what the model was trained for)")
+      ->type_name("LAYOUT")
+      ->check(
+          option_check([](const std::string& text) { return engine::check_prompt_layout(text); }));
   app.add_option(
          "--context", model.context_tokens,
          "Longest prompt with its answer, in tokens (default: what the model knows, at most "

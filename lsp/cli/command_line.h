@@ -19,6 +19,7 @@ struct ModelChoice {
   std::string gpu_memory;       // "11GiB" or "0.9"; empty: the engine's default
   std::string kv_disk;          // `incipit lsp` alone
   std::string kv_type = "f16";  // keys and values in pages: "f16" or "int8"
+  std::string prompt_layout;    // of completions; empty: what suits the model
   int32_t context_tokens = 0;   // 0: the engine's default
 };
 

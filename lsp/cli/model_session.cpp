@@ -12,6 +12,7 @@ engine::EngineOptions engine_options(const ModelChoice& choice) {
   options.gpu_memory = choice.gpu_memory;
   options.kv_type = choice.kv_type;
   options.kv_disk = choice.kv_disk;
+  options.prompt_layout = choice.prompt_layout;
   options.context_tokens = choice.context_tokens;
   return options;
 }

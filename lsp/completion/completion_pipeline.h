@@ -1,7 +1,7 @@
 // CompletionPipeline: from a document snapshot and a byte offset to finished suggestions, and from
-// a selection to a streamed explanation. The server, `incipit complete` and `incipit explain` all
-// come through here. Thread-safe; callbacks run on the pipeline's or the engine's thread and must
-// only post.
+// a selection to a streamed explanation or to changes of the code. The server, `incipit complete`
+// and `incipit explain` all come through here. Thread-safe; callbacks run on the pipeline's or the
+// engine's thread and must only post.
 #pragma once
 
 #include <chrono>
@@ -16,6 +16,7 @@
 
 #include "engine/base/cancel_token.h"
 #include "engine/engine.h"
+#include "lsp/completion/code_task.h"
 #include "lsp/document/snapshot.h"
 
 namespace incipit::lsp {
@@ -72,7 +73,12 @@ struct CompletionOutcome {
   CompletionTimings timings;
 };
 
+// A question about code: what it does, or another task.
 struct ExplainRequest {
+  CodeTask task = CodeTask::kExplain;
+  bool whole_symbol = false;      // about the function or type whose name stands at `start`
+  std::vector<Problem> problems;  // kFix
+  std::string instruction;        // kRewrite
   DocumentSnapshot document;
   size_t start = 0;  // bytes
   size_t end = 0;
@@ -81,7 +87,8 @@ struct ExplainRequest {
 };
 
 struct ExplainOutcome {
-  std::string text;
+  std::string text;                 // the explanation, the documentation or the code
+  std::vector<TextChange> changes;  // kDocument, kFix, kRewrite: of the request's document
   bool cancelled = false;
   std::optional<Error> error;
   engine::Timings timings;

@@ -24,7 +24,8 @@ size_t repeated_tail(std::string_view text) {
 
 std::string ExplainStream::take(std::string piece) {
   // An answer does not begin with blanks.
-  if (text_.empty()) piece.erase(0, std::min(piece.find_first_not_of(" \t\r\n"), piece.size()));
+  if (kind_ == Kind::kProse && text_.empty())
+    piece.erase(0, std::min(piece.find_first_not_of(" \t\r\n"), piece.size()));
   text_ += piece;
   return piece;
 }
@@ -32,7 +33,7 @@ std::string ExplainStream::take(std::string piece) {
 std::string ExplainStream::push(engine::TokenId token) {
   if (done_) return "";
   std::string piece = take(decoder_.push(token));
-  done_ = repeated_tail(text_) > 0;
+  done_ = kind_ == Kind::kProse && repeated_tail(text_) > 0;
   return piece;
 }
 

@@ -10,7 +10,10 @@ namespace incipit::lsp {
 
 class ExplainStream {
  public:
-  explicit ExplainStream(const engine::Tokenizer& tokenizer) : decoder_(tokenizer) {}
+  // Prose begins without blanks and is over when it repeats itself; code may do both.
+  enum class Kind { kProse, kCode };
+  explicit ExplainStream(const engine::Tokenizer& tokenizer, Kind kind = Kind::kProse)
+      : decoder_(tokenizer), kind_(kind) {}
 
   // What the token adds to the text; nothing any more once it is done.
   std::string push(engine::TokenId token);
@@ -23,6 +26,7 @@ class ExplainStream {
   std::string take(std::string piece);
 
   engine::StreamingDecoder decoder_;
+  Kind kind_;
   std::string text_;
   bool done_ = false;
 };

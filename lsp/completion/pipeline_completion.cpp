@@ -147,6 +147,7 @@ PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent ev
   request.prompt = std::move(prompt.tokens);
   request.stop.max_new_tokens = options.max_tokens;
   request.stop.stop_tokens = engine_->info().prompt.stop;
+  request.stop.stop_strings = std::move(prompt.stop_strings);
   request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
                            : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
                                                                      : options.max_lines;
@@ -263,6 +264,9 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   engine::StreamingDecoder decoder(*tokenizer_);
   std::string text;
   for (const engine::TokenId token : generation.tokens) text += decoder.push(token);
+  // The last token may hold the beginning of a stop string.
+  text.resize(text.size() -
+              std::min(text.size(), static_cast<size_t>(generation.n_overhang_bytes)));
   const bool complete = generation.reason == FinishReason::kStopToken ||
                         generation.reason == FinishReason::kStopString;
   text = from_cursor(text, flight.lacks_a_blank);

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "lsp/completion/answer_cache.h"
+#include "lsp/completion/code_block.h"
 #include "lsp/completion/document_states.h"
 #include "lsp/completion/explain_stream.h"
 #include "lsp/completion/pipeline_events.h"
@@ -47,6 +49,8 @@ class PipelineWorker {
     ExplainEvent event;
     ExplainStream stream;
     size_t n_tokens = 0;  // already in the stream
+    Place place;
+    CodeBlock block;
   };
   struct Flight {
     std::string uri;
@@ -78,6 +82,9 @@ class PipelineWorker {
   void finish(CompletionFlight flight, engine::Generation generation);
   void finish(ExplainFlight flight, engine::Generation generation);
   std::string generated_text(const CompletionFlight& flight) const;
+  Result<CodeBlock> block_of(const ExplainRequest& request, const Place& place) const;
+  std::optional<Error> take_answer(const ExplainFlight& flight,
+                                   const engine::Generation& generation, ExplainOutcome& outcome);
   void look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
             const CancelToken& engine_cancel);
   Result<Prompt> prompt_of(const StartEvent& event, const Place& place, LastBlank last_blank);
@@ -94,6 +101,7 @@ class PipelineWorker {
   std::shared_ptr<const engine::Tokenizer> tokenizer_;
   DocumentStates documents_;
   SuggestionCache cache_;
+  AnswerCache symbols_;  // explanations of whole symbols
   TriggerPolicy policy_;
   CompletionOptions options_;  // of the last completion: pre-warming must build the same prompt
   std::deque<PipelineEvent> ready_;

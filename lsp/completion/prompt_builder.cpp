@@ -4,11 +4,13 @@
 #include <string>
 
 #include "engine/config/chat_prompt.h"
+#include "lsp/completion/prompt_text.h"
 #include "lsp/context/file_header.h"
 
 namespace incipit::lsp {
 namespace {
 
+using engine::PromptLayout;
 using engine::TokenId;
 using std::string_view;
 
@@ -21,6 +23,15 @@ constexpr size_t kMinPrefixTokens = 16;
 // Code has three to four bytes a token. No more bytes than this a token are ever tokenised, so the
 // work is bounded by the budget, not by the document.
 constexpr size_t kMaxBytesPerToken = 8;
+
+// What is being typed and stands behind everything else: lines that are not blank, and how far back
+// they are looked for; and how long it may grow before it begins anew nearer to the cursor.
+constexpr int kLinesBegun = 2;
+constexpr int kMaxLinesBack = 12;
+constexpr size_t kMaxBytesBack = 1024;
+constexpr size_t kMaxBegunBytes = 4096;
+// Tokens that may come on top where texts that were counted apart meet.
+constexpr size_t kJoints = 16;
 
 // Shares in percent: of the whole budget for the text after the cursor; of the prefix budget that a
 // fresh window fills (the rest is what the user can type before it moves again), that its header
@@ -52,21 +63,42 @@ Tree without_line(const SyntaxTree& tree, const CursorSite& site) {
 
 }  // namespace
 
-PromptBuilder::Budget PromptBuilder::budget_for(size_t path_tokens, int32_t budget_tokens) const {
+PromptLayout PromptBuilder::layout() const {
+  if (format_->layout == PromptLayout::kFim && !format_->fim) return PromptLayout::kPlain;
+  if (format_->layout == PromptLayout::kInstruct && !format_->chat) return PromptLayout::kBase;
+  return format_->layout;
+}
+
+bool PromptBuilder::places_answer() const {
+  return layout() == PromptLayout::kInstruct ||
+         (layout() == PromptLayout::kFim && format_->fim->order == engine::FimOrder::kPrefixFirst);
+}
+
+PromptBuilder::Budget PromptBuilder::budget_for(const Path& path, int32_t budget_tokens) const {
   const size_t total = static_cast<size_t>(std::max(budget_tokens, 0));
-  const size_t fixed = std::min(total, kControlTokens + path_tokens);
   Budget budget{};
-  if (format_->fim) budget.suffix = std::min(kMaxSuffixTokens, total * kSuffixShare / 100);
+  budget.fixed = kControlTokens + path.tokens.size();
+  if (layout() == PromptLayout::kInstruct || layout() == PromptLayout::kBase) {
+    PromptAnchor wordiest;
+    wordiest.language = "typescript";
+    wordiest.fence = "```";
+    budget.fixed = in_words(path.text, wordiest, {"a\n", ""}, "a\n").size() + kJoints;
+  }
+  const size_t fixed = std::min(total, budget.fixed);
+  if (layout() != PromptLayout::kPlain) {
+    budget.suffix = std::min(kMaxSuffixTokens, total * kSuffixShare / 100);
+  }
   budget.suffix = std::min(budget.suffix, total - fixed);
   budget.prefix = total - fixed - budget.suffix;
   return budget;
 }
 
-std::vector<TokenId> PromptBuilder::path_tokens(string_view path, size_t max_tokens) const {
-  if (!format_->fim || format_->fim->file_separator < 0) return {};
+PromptBuilder::Path PromptBuilder::short_path(string_view path, size_t max_tokens) const {
+  const bool in_fim = layout() == PromptLayout::kFim && format_->fim->file_separator >= 0;
+  if (layout() == PromptLayout::kPlain || (layout() == PromptLayout::kFim && !in_fim)) return {};
   for (;;) {
     std::vector<TokenId> tokens = tokenizer_->encode(std::string(path) + "\n");
-    if (tokens.size() <= max_tokens) return tokens;
+    if (tokens.size() <= max_tokens) return {path, std::move(tokens)};
     // The last folders and the name say the most.
     const size_t slash = path.find_first_of("/\\");
     if (slash == string_view::npos) return {};
@@ -128,9 +160,17 @@ size_t PromptBuilder::window_start(const CursorSite& site, const SyntaxTree* tre
 }
 
 PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_start,
-                                       const SyntaxTree* tree, Budget budget) const {
+                                       const SyntaxTree* tree, string_view path,
+                                       Budget budget) const {
   PromptAnchor anchor;
   anchor.suffix_start = suffix_start;
+  if (layout() == PromptLayout::kInstruct || layout() == PromptLayout::kBase) {
+    const size_t reach = budget.prefix * kMaxBytesPerToken;
+    const size_t from = site.offset - std::min(site.offset, reach);
+    anchor.fence = fence_around(site.text.substr(from, 2 * reach));
+    const Language* language = tree != nullptr ? &tree->language() : find_language("", path);
+    if (language != nullptr) anchor.language = language->fence;
+  }
   take_suffix(site.text.substr(suffix_start), budget.suffix, anchor);
   // All of it while that fits with room to type; otherwise a good part of it.
   const size_t roomy = budget.prefix - budget.prefix / 10;
@@ -148,28 +188,47 @@ PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_sta
   return anchor;
 }
 
-std::vector<TokenId> PromptBuilder::prefix_tokens(const PromptAnchor& anchor, string_view text,
-                                                  size_t end) const {
-  const size_t size = end - std::min(end, anchor.start);
-  return tokenizer_->encode(anchor.header + with_lf(text.substr(anchor.start, size)),
-                            engine::TextStart::kBeginning);
+// Where the text that stands behind everything else begins: with the cursor's line and the one
+// before it that is not blank.
+size_t PromptBuilder::new_answer_start(const CursorSite& site, size_t window_start) const {
+  size_t start = site.line_start;
+  int n_lines = is_blank(site.before) ? 0 : 1;
+  for (int i = 0; i < kMaxLinesBack && n_lines < kLinesBegun && start > window_start; ++i) {
+    const size_t end = start < 2 ? string_view::npos : site.text.rfind('\n', start - 2);
+    const size_t above = end == string_view::npos ? 0 : end + 1;
+    if (site.line_start - above > kMaxBytesBack) break;
+    if (!is_blank(site.text.substr(above, start - above))) ++n_lines;
+    start = above;
+  }
+  return std::max(start, window_start);
 }
 
-Prompt PromptBuilder::assemble(const std::vector<TokenId>& path, const PromptAnchor& anchor,
-                               const std::vector<TokenId>& prefix) const {
-  Prompt prompt;
-  prompt.window_start = anchor.start;
-  std::vector<TokenId>& out = prompt.tokens;
-  out.reserve(kControlTokens + path.size() + anchor.suffix_tokens.size() + prefix.size());
+// Kept while it lies before the cursor's line and the way from there is short.
+void PromptBuilder::place_answer(const CursorSite& site, PromptAnchor& anchor) const {
+  const size_t now = anchor.answer_start;
+  const bool begins_line = now == 0 || now == anchor.start || site.text[now - 1] == '\n';
+  const bool serves = anchor.start <= now && now <= std::max(site.line_start, anchor.start) &&
+                      begins_line && site.offset - now <= kMaxBegunBytes;
+  if (!serves) anchor.answer_start = new_answer_start(site, anchor.start);
+}
+
+PromptBuilder::Prefix PromptBuilder::prefix_of(const PromptAnchor& anchor, string_view text,
+                                               size_t end) const {
+  const size_t start = std::min(end, anchor.start);
+  const size_t split = places_answer() ? std::clamp(anchor.answer_start, start, end) : end;
+  return {anchor.header + with_lf(text.substr(start, split - start)),
+          with_lf(text.substr(split, end - split))};
+}
+
+std::vector<TokenId> PromptBuilder::with_fim_tokens(const std::vector<TokenId>& path,
+                                                    const PromptAnchor& anchor,
+                                                    const Prefix& prefix) const {
+  const engine::FimFormat& fim = *format_->fim;
+  std::vector<TokenId> out;
   const auto append = [&](const std::vector<TokenId>& tokens) {
     out.insert(out.end(), tokens.begin(), tokens.end());
   };
   if (format_->bos >= 0) out.push_back(format_->bos);
-  if (!format_->fim) {  // left to right: the text before the cursor is all that is shown
-    append(prefix);
-    return prompt;
-  }
-  const engine::FimFormat& fim = *format_->fim;
   if (fim.file_separator >= 0 && !path.empty()) {
     out.push_back(fim.file_separator);
     append(path);
@@ -179,12 +238,42 @@ Prompt PromptBuilder::assemble(const std::vector<TokenId>& path, const PromptAnc
     out.push_back(fim.suffix);
     append(anchor.suffix_tokens);
     out.push_back(fim.middle);
-    append(prefix);
+    tokenizer_->encode_append(prefix.before, out, engine::TextStart::kBeginning);
   } else {
-    append(prefix);
+    tokenizer_->encode_append(prefix.before, out, engine::TextStart::kBeginning);
     out.push_back(fim.suffix);
     append(anchor.suffix_tokens);
     out.push_back(fim.middle);
+    tokenizer_->encode_append(prefix.begun, out);
+  }
+  return out;
+}
+
+std::vector<TokenId> PromptBuilder::in_words(string_view path, const PromptAnchor& anchor,
+                                             const Prefix& prefix, string_view after) const {
+  const PromptParts parts{path, anchor.language, anchor.fence, prefix.before, prefix.begun, after};
+  return layout() == PromptLayout::kInstruct ? instruct_prompt(*tokenizer_, *format_, parts)
+                                             : base_prompt(*tokenizer_, *format_, parts);
+}
+
+Prompt PromptBuilder::assemble(const Path& path, const PromptAnchor& anchor, string_view text,
+                               size_t end) const {
+  Prompt prompt;
+  prompt.window_start = anchor.start;
+  const Prefix prefix = prefix_of(anchor, text, end);
+  switch (layout()) {
+    case PromptLayout::kFim:
+      prompt.tokens = with_fim_tokens(path.tokens, anchor, prefix);
+      break;
+    case PromptLayout::kInstruct:
+    case PromptLayout::kBase:
+      prompt.tokens = in_words(path.text, anchor, prefix, with_lf(anchor.suffix));
+      prompt.stop_strings = {anchor.fence};
+      break;
+    case PromptLayout::kPlain:
+      if (format_->bos >= 0) prompt.tokens.push_back(format_->bos);
+      tokenizer_->encode_append(prefix.before, prompt.tokens, engine::TextStart::kBeginning);
+      break;
   }
   return prompt;
 }
@@ -203,8 +292,8 @@ Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& te
                                           const SyntaxTree* tree, string_view path,
                                           int32_t budget_tokens, size_t end) {
   const size_t max_path = std::min<size_t>(kMaxPathTokens, std::max(budget_tokens, 0) / 8);
-  const std::vector<TokenId> path_part = path_tokens(path, max_path);
-  const Budget budget = budget_for(path_part.size(), budget_tokens);
+  const Path shown_path = short_path(path, max_path);
+  const Budget budget = budget_for(shown_path, budget_tokens);
   if (budget.prefix < kMinPrefixTokens) {
     return Error{ErrorCode::kInvalidArgument,
                  "the prompt budget of " + std::to_string(budget_tokens) +
@@ -213,32 +302,43 @@ Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& te
   // Closers after the cursor are the editor's: they come and go while the user types, and the
   // model may write them itself.
   const size_t suffix_start = site.tail == LineTail::kClosers ? site.line_end : site.offset;
+  const auto prefix_size = [&](const Prompt& prompt, const PromptAnchor& anchor) {
+    const size_t others = budget.fixed + anchor.suffix_tokens.size();
+    return prompt.tokens.size() - std::min(prompt.tokens.size(), others);
+  };
 
   window_.follow(text);
   for (PromptAnchor* anchor = window_.find(site.offset, suffix_start); anchor != nullptr;
        anchor = window_.find(site.offset, suffix_start)) {
-    const bool fits_in_bytes = site.offset - anchor->start <= budget.prefix * kMaxBytesPerToken;
-    const std::vector<TokenId> prefix =
-        fits_in_bytes ? prefix_tokens(*anchor, site.text, end) : std::vector<TokenId>();
-    const bool too_close =
-        anchor->start > 0 && prefix.size() < budget.prefix * kTooCloseShare / 100;
-    const bool fits = fits_in_bytes && prefix.size() <= budget.prefix &&
-                      anchor->suffix_tokens.size() <= budget.suffix;
-    if (fits && !too_close) return assemble(path_part, *anchor, prefix);
+    if (site.offset - anchor->start <= budget.prefix * kMaxBytesPerToken &&
+        anchor->suffix_tokens.size() <= budget.suffix) {
+      place_answer(site, *anchor);
+      Prompt prompt = assemble(shown_path, *anchor, site.text, end);
+      const size_t size = prefix_size(prompt, *anchor);
+      const bool too_close = anchor->start > 0 && size < budget.prefix * kTooCloseShare / 100;
+      if (size <= budget.prefix && !too_close) return prompt;
+    }
     window_.drop(anchor);
   }
 
-  PromptAnchor& anchor = window_.add(new_anchor(site, suffix_start, tree, budget));
-  std::vector<TokenId> prefix = prefix_tokens(anchor, site.text, end);
-  if (prefix.size() > budget.prefix) {
+  PromptAnchor& anchor = window_.add(new_anchor(site, suffix_start, tree, path, budget));
+  anchor.answer_start = new_answer_start(site, anchor.start);
+  Prompt prompt = assemble(shown_path, anchor, site.text, end);
+  if (prefix_size(prompt, anchor) > budget.prefix) {
     // The header came on top of a window that was full already.
     anchor.header.clear();
-    prefix = prefix_tokens(anchor, site.text, end);
+    prompt = assemble(shown_path, anchor, site.text, end);
   }
-  if (prefix.size() > budget.prefix) {  // text that takes more tokens cut than whole
-    prefix.erase(prefix.begin(), prefix.end() - static_cast<ptrdiff_t>(budget.prefix));
+  // Text that takes more tokens cut than whole.
+  for (size_t size = prefix_size(prompt, anchor); size > budget.prefix && anchor.start < end;
+       size = prefix_size(prompt, anchor)) {
+    const size_t n_bytes = end - anchor.start;
+    anchor.start += std::max<size_t>(1, n_bytes * (size - budget.prefix) / size);
+    while (continues_utf8(site.text, anchor.start)) ++anchor.start;
+    place_answer(site, anchor);
+    prompt = assemble(shown_path, anchor, site.text, end);
   }
-  return assemble(path_part, anchor, prefix);
+  return prompt;
 }
 
 Result<std::vector<TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,

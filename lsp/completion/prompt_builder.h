@@ -26,6 +26,7 @@ struct Prompt {
   std::vector<engine::TokenId> tokens;
   size_t window_start = 0;     // first byte of the document that is shown
   bool lacks_a_blank = false;  // the generated text has to begin with ' ', which is already there
+  std::vector<std::string> stop_strings;  // beside the model's stop tokens: the end of a fence
 };
 
 class PromptBuilder {
@@ -41,20 +42,39 @@ class PromptBuilder {
 
  private:
   struct Budget {
+    size_t fixed;   // tokens of everything that is neither of the two
     size_t prefix;  // tokens for the text before the cursor, header included
     size_t suffix;
   };
-  Budget budget_for(size_t path_tokens, int32_t budget_tokens) const;
-  std::vector<engine::TokenId> path_tokens(std::string_view path, size_t max_tokens) const;
+  struct Path {
+    std::string_view text;
+    std::vector<engine::TokenId> tokens;  // with a line end
+  };
+  // The text before the cursor. Where the layout has it in two places (places_answer), `begun`
+  // stands behind the text after the cursor, else it is empty.
+  struct Prefix {
+    std::string before;
+    std::string begun;
+  };
+  engine::PromptLayout layout() const;  // of those that the format has tokens for
+  bool places_answer() const;
+  Budget budget_for(const Path& path, int32_t budget_tokens) const;
+  Path short_path(std::string_view path, size_t max_tokens) const;
   PromptAnchor new_anchor(const CursorSite& site, size_t suffix_start, const SyntaxTree* tree,
-                          Budget budget) const;
+                          std::string_view path, Budget budget) const;
   size_t window_start(const CursorSite& site, const SyntaxTree* tree, size_t max_tokens) const;
   void take_suffix(std::string_view after, size_t max_tokens, PromptAnchor& anchor) const;
+  size_t new_answer_start(const CursorSite& site, size_t window_start) const;
+  void place_answer(const CursorSite& site, PromptAnchor& anchor) const;
   // The text before the cursor that is shown ends at `end`.
-  std::vector<engine::TokenId> prefix_tokens(const PromptAnchor& anchor, std::string_view text,
-                                             size_t end) const;
-  Prompt assemble(const std::vector<engine::TokenId>& path, const PromptAnchor& anchor,
-                  const std::vector<engine::TokenId>& prefix) const;
+  Prefix prefix_of(const PromptAnchor& anchor, std::string_view text, size_t end) const;
+  std::vector<engine::TokenId> with_fim_tokens(const std::vector<engine::TokenId>& path,
+                                               const PromptAnchor& anchor,
+                                               const Prefix& prefix) const;
+  std::vector<engine::TokenId> in_words(std::string_view path, const PromptAnchor& anchor,
+                                        const Prefix& prefix, std::string_view after) const;
+  Prompt assemble(const Path& path, const PromptAnchor& anchor, std::string_view text,
+                  size_t end) const;
   Result<Prompt> build_shown(const CursorSite& site, const Text& text, const SyntaxTree* tree,
                              std::string_view path, int32_t budget_tokens, size_t end);
 

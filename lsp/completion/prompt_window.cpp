@@ -32,6 +32,10 @@ void PromptWindow::follow(const Text& text) {
       if (edit.old_end <= anchor.start && edit.start < anchor.start) {
         anchor.start = moved(anchor.start);
       }
+      if (edit.start < anchor.answer_start) {
+        anchor.answer_start =
+            edit.old_end <= anchor.answer_start ? moved(anchor.answer_start) : edit.start;
+      }
       const size_t suffix_end = anchor.suffix_start + anchor.suffix.size();
       if (edit.old_end <= anchor.suffix_start) {
         anchor.suffix_start = moved(anchor.suffix_start);

@@ -26,6 +26,11 @@ struct PromptAnchor {
   bool suffix_to_end = false;  // … up to the end of the document
   size_t suffix_changes = 0;   // bytes changed inside it since
   std::vector<engine::TokenId> suffix_tokens;
+  // Where the layout wants what is being typed behind the text after the cursor: the start of the
+  // line from which on it stands there. It stays while the cursor moves on.
+  size_t answer_start = 0;
+  std::string fence;     // of the layouts in words; made once per anchor
+  std::string language;  // its name in a fence
 };
 
 class PromptWindow {

@@ -35,6 +35,11 @@ std::string CompletionService::why_excluded(const Document& document) const {
   if (std::find(languages.begin(), languages.end(), document.language_id()) != languages.end()) {
     return fmt::format("incipit.completion.excludeLanguages names {}", document.language_id());
   }
+  return why_file_excluded(document);
+}
+
+std::string CompletionService::why_file_excluded(const Document& document) const {
+  const Settings& settings = parts_.settings.current();
   if (matches_any(settings.excluded_files, document.parsed_uri().file_name())) {
     return fmt::format("incipit.excludeFiles names {}", document.parsed_uri().file_name());
   }
@@ -43,7 +48,9 @@ std::string CompletionService::why_excluded(const Document& document) const {
 
 void CompletionService::start(const Question& question, PositionEncoding encoding, Call call,
                               AnyReply reply) {
-  Pending pending{{}, encoding, std::move(reply), {}, std::chrono::steady_clock::now(), {}, {}};
+  Pending pending{
+      {}, encoding, std::move(reply), question.position, {}, std::chrono::steady_clock::now(),
+      {}, {}};
   pending.request.document.uri = question.uri;
   const auto place = pending_.emplace(call.serial, std::move(pending)).first;
 
@@ -172,6 +179,11 @@ void CompletionService::answer(Pending& pending, CompletionOutcome outcome) {
       timings.engine.first_token.count() / 1e3, timings.engine.n_cached_tokens,
       timings.engine.n_prompt_tokens, timings.engine.n_generated);
   last_ = LastCompletion{asked.uri, outcome.items.size(), outcome.why_empty, timings};
+  if (outcome.items.empty()) {
+    suppressed_.push_front(
+        {asked.uri, pending.position, outcome.why_empty, std::chrono::steady_clock::now()});
+    if (suppressed_.size() > kMaxSuppressed) suppressed_.pop_back();
+  }
 
   if (auto* list = std::get_if<Reply<InlineCompletionList>>(&pending.reply)) {
     list->ok(inline_list(outcome.items, document, pending.encoding));

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -28,8 +29,18 @@ struct LastCompletion {
   CompletionTimings timings;
 };
 
+// A request that was answered with nothing, and why.
+struct Suppressed {
+  std::string uri;
+  Position position;
+  std::string why;
+  std::chrono::steady_clock::time_point when;
+};
+
 class CompletionService {
  public:
+  static constexpr size_t kMaxSuppressed = 20;
+
   using AnyReply = std::variant<Reply<InlineCompletionList>, Reply<CompletionList>>;
   struct Question {
     std::string uri;
@@ -59,15 +70,19 @@ class CompletionService {
 
   bool is_busy(const std::string& uri) const;  // something is being made for this document
   const std::optional<LastCompletion>& last() const { return last_; }
+  const std::deque<Suppressed>& suppressed() const { return suppressed_; }  // newest first
 
   // Why nothing may be suggested in this document at all; empty: it may.
   std::string why_excluded(const Document& document) const;
+  // The part of it that is about any use of the file.
+  std::string why_file_excluded(const Document& document) const;
 
  private:
   struct Pending {
     CompletionRequest request;
     PositionEncoding encoding = PositionEncoding::kUtf16;
     AnyReply reply;
+    Position position;
     std::optional<std::chrono::steady_clock::time_point> deadline;  // set: waits for the model
     std::chrono::steady_clock::time_point asked{};
     std::optional<CompletionOutcome> held;  // ready, but not to be shown before …
@@ -89,6 +104,7 @@ class CompletionService {
   std::map<std::string, RequestSerial> newest_;  // by Uri::key
   std::optional<LastCompletion> last_;
   DisplayDelay delay_;
+  std::deque<Suppressed> suppressed_;
 };
 
 }  // namespace incipit::lsp

@@ -1,22 +1,25 @@
 #include "lsp/handlers/explain_service.h"
 
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "engine/base/log.h"
 
 namespace incipit::lsp {
 
-void ExplainService::start(ExplainRequest request, std::optional<ProgressToken> progress,
-                           const Call& call, Reply<std::string> reply) {
+void ExplainService::start(const CodeCommand& command, ExplainRequest request,
+                           std::optional<ProgressToken> progress, const Call& call,
+                           Reply<Json> reply) {
   const RequestSerial serial = call.serial;
-  const auto place =
-      pending_
-          .emplace(serial, Pending{std::move(request), std::move(progress), std::move(reply), true})
-          .first;
+  const auto place = pending_
+                         .emplace(serial, Pending{&command, std::move(request), std::move(progress),
+                                                  std::move(reply), true})
+                         .first;
   const bool loading =
       model_.state() == ModelHost::State::kLoading || model_.state() == ModelHost::State::kIdle;
   send(place->second, {"begin",
-                       "Explaining the selection",
+                       std::string(command.progress),
                        true,
                        loading ? std::optional<std::string>("waiting for the model") : std::nullopt,
                        {}});
@@ -64,27 +67,44 @@ void ExplainService::finished(RequestSerial serial, ExplainOutcome outcome) {
     fail(found, "the model was taken away meanwhile");
   } else {
     send(found->second, {"end", {}, {}, {}, {}});
-    found->second.reply.ok(outcome.text);
-    log::info(
-        "explain: {} tokens in {:.1f} ms, first token {:.1f} ms, {} of {} prompt tokens cached",
-        outcome.timings.n_generated, outcome.timings.total.count() / 1e3,
-        outcome.timings.first_token.count() / 1e3, outcome.timings.n_cached_tokens,
-        outcome.timings.n_prompt_tokens);
+    log::info("{}: {} tokens in {:.1f} ms, first token {:.1f} ms, {} of {} prompt tokens cached",
+              found->second.command->name, outcome.timings.n_generated,
+              outcome.timings.total.count() / 1e3, outcome.timings.first_token.count() / 1e3,
+              outcome.timings.n_cached_tokens, outcome.timings.n_prompt_tokens);
+    Pending pending = std::move(found->second);
     pending_.erase(found);
+    answer(std::move(pending), outcome);
+  }
+}
+
+void ExplainService::answer(Pending pending, const ExplainOutcome& outcome) {
+  const CodeCommand& command = *pending.command;
+  const DocumentSnapshot& asked = pending.request.document;
+  switch (command.task) {
+    case CodeTask::kExplain:
+      return pending.reply.ok(outcome.text);
+    case CodeTask::kTests:
+      return edits_.send_new_file(command, asked, outcome, std::move(pending.reply));
+    case CodeTask::kDocument:
+    case CodeTask::kFix:
+    case CodeTask::kRewrite:
+      return edits_.send_changes(command, asked, outcome, std::move(pending.reply));
   }
 }
 
 void ExplainService::fail(std::map<RequestSerial, Pending>::iterator place,
                           const std::string& why) {
   send(place->second, {"end", {}, {}, why, {}});
-  place->second.reply.fail({RpcCode::kRequestFailed, "incipit.explain: " + why});
+  place->second.reply.fail(
+      {RpcCode::kRequestFailed, fmt::format("{}: {}", place->second.command->name, why)});
   pending_.erase(place);
 }
 
 void ExplainService::cancel(const ProgressToken& token) {
   for (const auto& [serial, pending] : pending_) {
     if (!pending.progress || pending.progress->value != token.value) continue;
-    return connection_.cancel(serial, {RpcCode::kRequestCancelled, "incipit.explain: cancelled"});
+    return connection_.cancel(
+        serial, {RpcCode::kRequestCancelled, fmt::format("{}: cancelled", pending.command->name)});
   }
 }
 

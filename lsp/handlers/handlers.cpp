@@ -11,6 +11,7 @@ void register_handlers(Dispatcher<Session>& on) {
   on.started<method::InlineCompletion>(start_inline_completion);
   on.started<method::Completion>(start_completion);
   on.started<method::ExecuteCommand>(start_command);
+  on.started<method::HoverText>(start_hover);
 
   on.notification<method::Initialized>(on_initialized);
   on.notification<method::Exit>(on_exit);

@@ -31,11 +31,17 @@ void start_inline_completion(Session& session, const InlineCompletionParams& par
 void start_completion(Session& session, const CompletionParams& params, const Call& call,
                       Reply<CompletionList> reply);
 
-// explain.cpp
+// code_actions.cpp
 RpcResult<std::vector<Json>> handle_code_actions(Session& session, const CodeActionParams& params);
+bool holds_code(std::string_view text, size_t start, size_t end);  // more than blanks
+
+// commands.cpp
 void start_command(Session& session, const ExecuteCommandParams& params, const Call& call,
-                   Reply<std::string> reply);
+                   Reply<Json> reply);
 void on_progress_cancel(Session& session, const WorkDoneProgressCancelParams& params);
+
+// hover.cpp
+void start_hover(Session& session, const HoverParams& params, const Call& call, Reply<Json> reply);
 
 // configuration.cpp
 void ask_configuration(Session& session);
@@ -45,9 +51,5 @@ void on_did_change_configuration(Session& session, const DidChangeConfigurationP
 RpcResult<Status> handle_status(Session& session, const Nothing& params);
 
 void register_handlers(Dispatcher<Session>& on);
-
-// What the client is told it may ask for.
-constexpr std::string_view kExplainCommand = "incipit.explain";
-constexpr std::string_view kExplainKind = "explain";
 
 }  // namespace incipit::lsp

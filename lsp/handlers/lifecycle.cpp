@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "engine/base/log.h"
+#include "lsp/handlers/code_commands.h"
 #include "lsp/handlers/handlers.h"
 
 namespace incipit::lsp {
@@ -29,13 +30,29 @@ ClientFeatures features_of(const ClientCapabilities& client) {
     features.inline_completion = document.inlineCompletion.has_value();
     features.code_action_literals =
         document.codeAction && document.codeAction->codeActionLiteralSupport.has_value();
+    features.disabled_actions =
+        document.codeAction && document.codeAction->disabledSupport.value_or(false);
   }
   if (client.workspace) {
     const auto& workspace = *client.workspace;
     features.configuration = workspace.configuration.value_or(false);
+    if (workspace.workspaceEdit) {
+      const auto& edit = *workspace.workspaceEdit;
+      const auto operations = edit.resourceOperations.value_or(std::vector<std::string>());
+      // Operations on files travel in documentChanges alone; Neovim names no more than those.
+      features.versioned_edits = workspace.applyEdit.value_or(false) &&
+                                 (edit.documentChanges.value_or(false) || !operations.empty());
+      features.create_files =
+          std::find(operations.begin(), operations.end(), "create") != operations.end();
+    }
     features.configuration_register =
         workspace.didChangeConfiguration &&
         workspace.didChangeConfiguration->dynamicRegistration.value_or(false);
+  }
+  if (client.experimental) {
+    const auto own = read_fields<ExperimentalClientCapabilities>(*client.experimental, "");
+    features.asks_instruction =
+        own && own->incipit && own->incipit->asksInstruction.value_or(false);
   }
   if (client.window) features.work_done_progress = client.window->workDoneProgress.value_or(false);
   return features;
@@ -67,8 +84,12 @@ ServerCapabilities offer(const Session& session) {
   if (!session.client.inline_completion) {
     offered.completionProvider = CompletionOptionsOffered{{".", "("}};
   }
-  offered.codeActionProvider.codeActionKinds = {std::string(kExplainKind)};
-  offered.executeCommandProvider.commands = {std::string(kExplainCommand)};
+  auto& kinds = offered.codeActionProvider.codeActionKinds;
+  for (const CodeCommand& row : kCodeCommands) {
+    offered.executeCommandProvider.commands.emplace_back(row.name);
+    if (std::find(kinds.begin(), kinds.end(), row.kind) == kinds.end())
+      kinds.emplace_back(row.kind);
+  }
   return offered;
 }
 
@@ -126,6 +147,7 @@ RpcResult<Nothing> handle_shutdown(Session& session, const Nothing&) {
   session.shutdown_seen = true;
   session.completions.cancel_all();
   session.explanations.cancel_all();
+  session.hovers.cancel_all();
   session.model.stop_loading();
   return Nothing{};
 }

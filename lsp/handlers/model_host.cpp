@@ -21,7 +21,7 @@ CancelToken cancelled_token() {
 bool loads_the_same(const engine::EngineOptions& a, const engine::EngineOptions& b) {
   return a.model == b.model && a.n_threads == b.n_threads && a.device == b.device &&
          a.gpu_memory == b.gpu_memory && a.kv_type == b.kv_type && a.kv_disk == b.kv_disk &&
-         a.context_tokens == b.context_tokens;
+         a.prompt_layout == b.prompt_layout && a.context_tokens == b.context_tokens;
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ Session::Session(ServerOptions given, EngineFactory make_engine, JsonRpcConnecti
           std::move(make_engine), post, [this] { model_changed(); },
           [this](const engine::DeviceStatus& device) { device_failed(device); }),
       completions({documents, settings, model, wire, post, options.load_wait}),
-      explanations(model, wire, post) {
+      explanations(model, wire, post, EditSender(documents, wire, client, encoding)),
+      hovers(model, wire, post) {
   register_handlers(dispatcher_);
 }
 
@@ -114,6 +115,7 @@ void Session::load_model() {
   if (!chosen.gpu_memory.empty()) wanted.gpu_memory = chosen.gpu_memory;
   if (!chosen.kv_type.empty()) wanted.kv_type = chosen.kv_type;
   if (!chosen.kv_disk.empty()) wanted.kv_disk = chosen.kv_disk;
+  if (!chosen.prompt_layout.empty()) wanted.prompt_layout = chosen.prompt_layout;
   if (chosen.context_tokens > 0) wanted.context_tokens = chosen.context_tokens;
   model.load(wanted);
 }

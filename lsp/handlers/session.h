@@ -10,8 +10,10 @@
 #include <string>
 
 #include "lsp/document/document_store.h"
+#include "lsp/handlers/client_features.h"
 #include "lsp/handlers/completion_service.h"
 #include "lsp/handlers/explain_service.h"
+#include "lsp/handlers/hover_service.h"
 #include "lsp/handlers/load_progress.h"
 #include "lsp/handlers/model_host.h"
 #include "lsp/protocol/methods.h"
@@ -22,15 +24,6 @@
 #include "lsp/settings.h"
 
 namespace incipit::lsp {
-
-// Of the client's capabilities those that change what the server does.
-struct ClientFeatures {
-  bool inline_completion = false;
-  bool code_action_literals = false;
-  bool configuration = false;           // can be asked for settings
-  bool configuration_register = false;  // wants to be told to send changes of them
-  bool work_done_progress = false;      // accepts tokens that the server makes
-};
 
 class Session {
  public:
@@ -78,6 +71,7 @@ class Session {
   ModelHost model;  // before the services: they refer to it
   CompletionService completions;
   ExplainService explanations;
+  HoverService hovers;
   std::unique_ptr<ParentWatch> parent_watch;
 
  private:

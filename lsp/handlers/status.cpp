@@ -40,8 +40,12 @@ void add_engine(const engine::Engine& engine, Status& status) {
   const engine::EngineStats stats = engine.stats();
   status.memory.weightBytes = info.weight_bytes;
   status.memory.kvBytes = info.kv_bytes;
-  status.model =
-      StatusModel{info.name, info.directory, info.device, info.head_format, info.context_tokens};
+  status.model = StatusModel{info.name,
+                             info.directory,
+                             info.device,
+                             info.head_format,
+                             engine::name_of(info.prompt.layout),
+                             info.context_tokens};
   const engine::DeviceStatus device = engine.device();
   status.device = StatusDevice{device.device, std::nullopt, device.n_faults, std::nullopt};
   if (!info.device_note.empty()) status.device->note = info.device_note;
@@ -89,6 +93,11 @@ RpcResult<Status> handle_status(Session& session, const Nothing&) {
   status.memory.residentBytes = resident_bytes();
   if (session.model.engine()) add_engine(*session.model.engine(), status);
   if (session.completions.last()) status.lastCompletion = describe(*session.completions.last());
+  const auto now = std::chrono::steady_clock::now();
+  for (const Suppressed& one : session.completions.suppressed()) {
+    status.suppressed.push_back(
+        {one.uri, one.position, one.why, std::chrono::duration<double>(now - one.when).count()});
+  }
   return status;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "lsp/protocol/basic.h"
 
@@ -15,6 +16,7 @@ struct StatusModel {
   std::string directory;
   std::string device;
   std::string headFormat;
+  std::string promptLayout;
   int32_t contextTokens = 0;
 };
 template <class V>
@@ -23,6 +25,7 @@ void visit_fields(V& v, StatusModel& m) {
   v("directory", m.directory);
   v("device", m.device);
   v("headFormat", m.headFormat);
+  v("promptLayout", m.promptLayout);
   v("contextTokens", m.contextTokens);
 }
 
@@ -143,6 +146,21 @@ void visit_fields(V& v, DidMoveCursorParams& p) {
   v("position", p.position);
 }
 
+// A request that was answered with nothing.
+struct StatusSuppressed {
+  std::string uri;
+  Position position;  // of the cursor, as it was asked for
+  std::string why;
+  double secondsAgo = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusSuppressed& s) {
+  v("uri", s.uri);
+  v("position", s.position);
+  v("why", s.why);
+  v("secondsAgo", s.secondsAgo);
+}
+
 struct Status {
   std::string version;
   std::string state;  // "loading", "ready" or "failed"
@@ -158,6 +176,7 @@ struct Status {
   std::optional<StatusTokens> tokens;
   std::optional<StatusRequests> requests;
   std::optional<StatusCompletion> lastCompletion;
+  std::vector<StatusSuppressed> suppressed;  // the newest first
 };
 template <class V>
 void visit_fields(V& v, Status& s) {
@@ -175,6 +194,7 @@ void visit_fields(V& v, Status& s) {
   v("tokens", s.tokens);
   v("requests", s.requests);
   v("lastCompletion", s.lastCompletion);
+  v("suppressed", s.suppressed);
 }
 
 }  // namespace incipit::lsp

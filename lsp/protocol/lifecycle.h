@@ -30,10 +30,12 @@ void visit_fields(V& v, DynamicRegistration& d) {
 
 struct CodeActionClientCapabilities {
   std::optional<Json> codeActionLiteralSupport;
+  std::optional<bool> disabledSupport;
 };
 template <class V>
 void visit_fields(V& v, CodeActionClientCapabilities& c) {
   v("codeActionLiteralSupport", c.codeActionLiteralSupport);
+  v("disabledSupport", c.disabledSupport);
 }
 
 struct TextDocumentClientCapabilities {
@@ -46,12 +48,26 @@ void visit_fields(V& v, TextDocumentClientCapabilities& c) {
   v("codeAction", c.codeAction);
 }
 
+struct WorkspaceEditClientCapabilities {
+  std::optional<bool> documentChanges;
+  std::optional<std::vector<std::string>> resourceOperations;
+};
+template <class V>
+void visit_fields(V& v, WorkspaceEditClientCapabilities& c) {
+  v("documentChanges", c.documentChanges);
+  v("resourceOperations", c.resourceOperations);
+}
+
 struct WorkspaceClientCapabilities {
+  std::optional<bool> applyEdit;
+  std::optional<WorkspaceEditClientCapabilities> workspaceEdit;
   std::optional<bool> configuration;
   std::optional<DynamicRegistration> didChangeConfiguration;
 };
 template <class V>
 void visit_fields(V& v, WorkspaceClientCapabilities& c) {
+  v("applyEdit", c.applyEdit);
+  v("workspaceEdit", c.workspaceEdit);
   v("configuration", c.configuration);
   v("didChangeConfiguration", c.didChangeConfiguration);
 }
@@ -72,11 +88,29 @@ void visit_fields(V& v, GeneralClientCapabilities& c) {
   v("positionEncodings", c.positionEncodings);
 }
 
+// Ours, for clients that know us.
+struct IncipitClientCapabilities {
+  std::optional<bool> asksInstruction;
+};
+template <class V>
+void visit_fields(V& v, IncipitClientCapabilities& c) {
+  v("asksInstruction", c.asksInstruction);
+}
+
+struct ExperimentalClientCapabilities {
+  std::optional<IncipitClientCapabilities> incipit;
+};
+template <class V>
+void visit_fields(V& v, ExperimentalClientCapabilities& c) {
+  v("incipit", c.incipit);
+}
+
 struct ClientCapabilities {
   std::optional<TextDocumentClientCapabilities> textDocument;
   std::optional<WorkspaceClientCapabilities> workspace;
   std::optional<WindowClientCapabilities> window;
   std::optional<GeneralClientCapabilities> general;
+  std::optional<Json> experimental;  // anything; ours are read where they are well-formed
 };
 template <class V>
 void visit_fields(V& v, ClientCapabilities& c) {
@@ -84,6 +118,7 @@ void visit_fields(V& v, ClientCapabilities& c) {
   v("workspace", c.workspace);
   v("window", c.window);
   v("general", c.general);
+  v("experimental", c.experimental);
 }
 
 struct ClientInfo {
@@ -174,6 +209,7 @@ struct ServerCapabilities {
   std::string positionEncoding;
   TextDocumentSyncOptions textDocumentSync;
   bool inlineCompletionProvider = true;
+  bool hoverProvider = true;
   std::optional<CompletionOptionsOffered> completionProvider;
   CodeActionOptions codeActionProvider;
   ExecuteCommandOptions executeCommandProvider;
@@ -184,6 +220,7 @@ void visit_fields(V& v, ServerCapabilities& c) {
   v("positionEncoding", c.positionEncoding);
   v("textDocumentSync", c.textDocumentSync);
   v("inlineCompletionProvider", c.inlineCompletionProvider);
+  v("hoverProvider", c.hoverProvider);
   v("completionProvider", c.completionProvider);
   v("codeActionProvider", c.codeActionProvider);
   v("executeCommandProvider", c.executeCommandProvider);

@@ -11,6 +11,7 @@
 #include "lsp/protocol/lifecycle.h"
 #include "lsp/protocol/text_sync.h"
 #include "lsp/protocol/window.h"
+#include "lsp/protocol/workspace_edit.h"
 
 namespace incipit::lsp::method {
 
@@ -43,7 +44,12 @@ struct CodeActions {
 struct ExecuteCommand {
   static constexpr std::string_view kName = "workspace/executeCommand";
   using Params = ExecuteCommandParams;
-  using Result = std::string;
+  using Result = Json;  // the explanation, or an EditCommandResult
+};
+struct HoverText {
+  static constexpr std::string_view kName = "textDocument/hover";
+  using Params = HoverParams;
+  using Result = Json;  // Hover or null
 };
 struct IncipitStatus {
   static constexpr std::string_view kName = "incipit/status";
@@ -105,6 +111,10 @@ struct WorkDoneProgressCreate {
 struct Configuration {
   static constexpr std::string_view kName = "workspace/configuration";
   using Params = ConfigurationParams;
+};
+struct ApplyEdit {
+  static constexpr std::string_view kName = "workspace/applyEdit";
+  using Params = ApplyWorkspaceEditParams;
 };
 struct RegisterCapability {
   static constexpr std::string_view kName = "client/registerCapability";

@@ -141,7 +141,7 @@ void FakePipeline::cancel_everything() {
     if (done) done(lsp::CompletionOutcome{{}, "cancelled", true, {}});
   }
   for (const auto& done : explanations) {
-    if (done) done(lsp::ExplainOutcome{"", true, {}, {}});
+    if (done) done(lsp::ExplainOutcome{"", {}, true, {}, {}});
   }
 }
 

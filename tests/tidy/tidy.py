@@ -81,7 +81,7 @@ def matching_lines(text, pattern):
 
 # What lsp may see of the engine: its face, and values that cross it.
 ENGINE_FOR_LSP = re.compile(
-    r'^engine/(engine\.h|base/[^/]+|config/(chat_prompt|engine_options|model_config|prompt_format)\.h|tokenizer/tokenizer\.h'
+    r'^engine/(engine\.h|base/[^/]+|config/(chat_prompt|engine_options|model_config|prompt_format|prompt_layout)\.h|tokenizer/tokenizer\.h'
     r'|sampling/(sampling_params|stop_rules)\.h|tools/[^/]+\.h)$')
 
 

@@ -415,6 +415,33 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(request["arguments"][1], {"start": {"line": 0, "character": 4},
                                                    "end": {"line": 0, "character": 8}})
 
+    def test_sends_the_commands_that_change_code(self):
+        nvim = self.start(edit_result={"result": {"applied": True, "edits": 1, "text": "x"}})
+        nvim.open("size.py", "def f(a):\n    return b\n")
+        nvim.lua("vim.diagnostic.set(vim.api.nvim_create_namespace('test'), 0, "
+                 "{ { lnum = 1, col = 11, message = 'undefined b', severity = 1 } }) return 0")
+        nvim.command("1,2IncipitFix")
+        nvim.command("2IncipitDocument")
+        nvim.command("1,2IncipitRewrite return a instead")
+        nvim.wait("three commands", lambda: len(self.received("workspace/executeCommand")) == 3)
+        fix, document, rewrite = (
+            message["params"] for message in self.received("workspace/executeCommand"))
+        self.assertEqual(fix["command"], "incipit.fix")
+        self.assertEqual(fix["arguments"][1], {"start": {"line": 0, "character": 0},
+                                               "end": {"line": 1, "character": 12}})
+        self.assertEqual([one["message"] for one in fix["arguments"][2]], ["undefined b"])
+        self.assertEqual(document["command"], "incipit.document")
+        self.assertEqual(len(document["arguments"]), 2)
+        self.assertEqual(rewrite["arguments"][2], "return a instead")
+
+    def test_shows_tests_that_have_no_file_of_their_own(self):
+        nvim = self.start(edit_result={"result": {
+            "applied": False, "text": "import unittest\n", "message": "it exists already"}})
+        nvim.open("size.py", "def f(a):\n    return b\n")
+        nvim.command("1,2IncipitTests")
+        nvim.wait("the text", lambda: nvim.lines() == ["import unittest"])
+        self.assertIn("incipit: it exists already", nvim.messages())
+
     def test_says_why_nothing_is_explained(self):
         nvim = self.start()
         nvim.open("blank.py", "x = 1\n    \n\n")

@@ -114,6 +114,9 @@ class FakeServer:
             self.change(params)
         elif method == "textDocument/inlineCompletion":
             self.complete(message)
+        elif method == "workspace/executeCommand" and "edit_result" in self.rules:
+            result = self.rules["edit_result"]
+            self.send({"id": message["id"], **result})
         elif method == "workspace/executeCommand":
             self.explain(message)
         elif method == "fake/text":

@@ -60,6 +60,8 @@ TEST_F(PromptFormatTest, ReadsWhatComesWithPocket) {
   EXPECT_EQ(format.chat->end_header, 16376);
   EXPECT_EQ(format.chat->end_of_turn, 16377);
   EXPECT_EQ(format.chat->explain_template, "Explain this code:\n```{language}\n{code}\n```");
+  EXPECT_EQ(format.chat->skill, ChatSkill::kExplainsOnly);
+  EXPECT_EQ(format.layout, PromptLayout::kFim);
   EXPECT_EQ(format.stop, (Tokens{16374, 16377, 16381, 16383}));
 }
 
@@ -99,7 +101,8 @@ TEST_F(PromptFormatTest, KnowsLlama3ChatAndItsEnds) {
   EXPECT_EQ(format.chat->start_header, 258);
   EXPECT_EQ(format.chat->end_header, 259);
   EXPECT_EQ(format.chat->end_of_turn, 260);
-  EXPECT_THAT(format.chat->explain_template, AllOf(HasSubstr("{language}"), HasSubstr("{code}")));
+  EXPECT_EQ(format.chat->skill, ChatSkill::kAnything);
+  EXPECT_EQ(format.chat->explain_template, "");
   EXPECT_EQ(format.stop, (Tokens{257, 260}));
 }
 
@@ -116,6 +119,28 @@ TEST_F(PromptFormatTest, DatesTheSystemTurnWhereTheModelWasTrainedSo) {
   EXPECT_EQ(load(llama31).value().chat->system, SystemTurn::kWhenGiven);
   write("chat_template.jinja", "Cutting Knowledge Date: December 2023");
   EXPECT_EQ(load(llama3).value().chat->system, SystemTurn::kAlwaysDated);
+}
+
+// Base and Instruct checkpoints have the same tokenizer.
+TEST_F(PromptFormatTest, AsksABaseModelNoQuestions) {
+  const std::vector<std::string> llama3 = {"<|end_of_text|>", "<|start_header_id|>",
+                                           "<|end_header_id|>", "<|eot_id|>"};
+  const auto layout_of = [&](const char* config, const char* settings) {
+    write("config.json", config);
+    write("tokenizer_config.json", settings);
+    const PromptFormat format = load(llama3).value();
+    EXPECT_EQ(format.chat.has_value(), format.layout == PromptLayout::kInstruct);
+    return format.layout;
+  };
+  EXPECT_EQ(layout_of(R"({"eos_token_id": 256})", "{}"), PromptLayout::kBase);
+  EXPECT_EQ(layout_of(R"({"eos_token_id": 256})", R"({"eos_token": "<|end_of_text|>"})"),
+            PromptLayout::kBase);
+  EXPECT_EQ(layout_of(R"({"eos_token_id": [256, 259]})", "{}"), PromptLayout::kInstruct);
+  EXPECT_EQ(layout_of(R"({"eos_token_id": 256})", R"({"chat_template": "{{ x }}"})"),
+            PromptLayout::kInstruct);
+  EXPECT_EQ(layout_of(R"({"eos_token_id": 256})", R"({"eos_token": {"content": "<|eot_id|>"}})"),
+            PromptLayout::kInstruct);
+  EXPECT_EQ(layout_of("{}", "{}"), PromptLayout::kInstruct);  // nothing says what it is
 }
 
 TEST_F(PromptFormatTest, StopsAtTheEndTokensOfBothConfigurations) {

@@ -141,6 +141,7 @@ local function client_config(cmd)
   local settings = state.config.settings
   local capabilities = vim.lsp.protocol.make_client_capabilities()
   capabilities.textDocument.inlineCompletion = { dynamicRegistration = false }
+  capabilities.experimental = { incipit = { asksInstruction = true } }
   return {
     name = 'incipit',
     cmd = cmd,

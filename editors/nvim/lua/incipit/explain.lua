@@ -99,6 +99,8 @@ function M.explain(line1, line2, selected)
   end
 end
 
+M.range_of = range_of
+
 -- Whether the model is still writing; for tests and status lines.
 function M.running() return n_running > 0 end
 

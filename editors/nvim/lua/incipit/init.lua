@@ -88,6 +88,10 @@ function M.trigger() ghost_text.trigger() end
 function M.visible() return ghost_text.visible() end
 
 function M.explain(line1, line2, selected) explain.explain(line1, line2, selected) end
+-- Each of `incipit.document`, `incipit.tests`, `incipit.fix`, `incipit.rewrite` for lines, 1-based.
+function M.edit(command, line1, line2, instruction)
+  require('incipit.edit').run(command, line1, line2, instruction)
+end
 function M.restart() client.restart() end
 
 -- Switches suggestions off and on again; the server keeps running.

@@ -69,7 +69,7 @@ class Session {
 std::string show_prompt(const test::GoldenCase& one) {
   engine::PromptFormat format = test::pocket_format();
   if (one.get("order") == "prefix first") format.fim->order = engine::FimOrder::kPrefixFirst;
-  if (one.get("order") == "left to right") format.fim.reset();
+  if (one.get("order") == "left to right") format.layout = engine::PromptLayout::kPlain;
   Session session(one.get("language"), format);
   const test::MarkedText marked = test::parse_marked(one.get("input"));
   const int32_t budget = std::stoi(one.get("budget", "1984"));

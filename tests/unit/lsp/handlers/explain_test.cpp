@@ -34,7 +34,7 @@ class Explain : public ::testing::Test {
 };
 
 lsp::ExplainOutcome explained(const std::string& text) {
-  return {text, false, std::nullopt, {}};
+  return {text, {}, false, std::nullopt, {}};
 }
 
 TEST_F(Explain, StreamsPiecesAndAnswersWithTheWholeText) {
@@ -95,7 +95,7 @@ TEST_F(Explain, TellsAFailureAsAnError) {
       client.start("workspace/executeCommand", command({kUri, range(0, 0, 1, 0)}, "t"));
   pipeline.wait_for_explain(1);
   pipeline.explain_finish(
-      1, {"", false, Error{ErrorCode::kUnsupported, "this model cannot explain"}, {}});
+      1, {"", {}, false, Error{ErrorCode::kUnsupported, "this model cannot explain"}, {}});
   const Json error = client.reply_to(id)["error"];
   EXPECT_EQ(error["code"], -32803);
   EXPECT_EQ(error["message"], "incipit.explain: this model cannot explain");
@@ -106,7 +106,8 @@ TEST_F(Explain, NamesTheArgumentThatIsWrong) {
     return client.call("workspace/executeCommand", params)["error"];
   };
   EXPECT_EQ(error_of({{"command", "other.command"}})["message"],
-            "params.command: want \"incipit.explain\", found \"other.command\"");
+            "params.command: want one of \"incipit.explain\", \"incipit.document\", "
+            "\"incipit.tests\", \"incipit.fix\", \"incipit.rewrite\", found \"other.command\"");
   EXPECT_EQ(error_of({{"command", "incipit.explain"}})["message"],
             "params.arguments: want [uri, range], found 0 arguments");
   EXPECT_EQ(error_of(command({1, range(0, 0, 1, 0)}))["message"],
@@ -123,7 +124,7 @@ TEST_F(Explain, NamesTheArgumentThatIsWrong) {
 
 TEST_F(Explain, IsOfferedForASelection) {
   const Json offered = actions(range(0, 0, 1, 3), {{"diagnostics", Json::array()}});
-  ASSERT_EQ(offered.size(), 1u);
+  ASSERT_EQ(offered.size(), 1u);  // this client takes no edits, and its model answers nothing
   EXPECT_EQ(offered[0]["title"], "Explain selection");
   EXPECT_EQ(offered[0]["kind"], "explain");
   EXPECT_EQ(offered[0]["command"]["command"], "incipit.explain");

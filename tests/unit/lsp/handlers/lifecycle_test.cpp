@@ -24,8 +24,11 @@ TEST(Lifecycle, OffersWhatAClientCanUse) {
   EXPECT_EQ(offered["positionEncoding"], "utf-16");
   EXPECT_EQ(offered["inlineCompletionProvider"], true);
   EXPECT_EQ(offered["textDocumentSync"], Json::parse(R"({"openClose":true,"change":2})"));
-  EXPECT_EQ(offered["executeCommandProvider"]["commands"], Json::array({"incipit.explain"}));
-  EXPECT_EQ(offered["codeActionProvider"]["codeActionKinds"], Json::array({"explain"}));
+  EXPECT_EQ(offered["executeCommandProvider"]["commands"],
+            Json::array({"incipit.explain", "incipit.document", "incipit.tests", "incipit.fix",
+                         "incipit.rewrite"}));
+  EXPECT_EQ(offered["codeActionProvider"]["codeActionKinds"],
+            Json::array({"explain", "refactor.rewrite", "tests", "quickfix"}));
   EXPECT_FALSE(offered.contains("completionProvider"));
   EXPECT_EQ(result["serverInfo"]["name"], "incipit");
 }

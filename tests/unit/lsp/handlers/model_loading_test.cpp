@@ -64,7 +64,7 @@ TEST(ModelLoading, LetsAnEarlyRequestWait) {
   loader.steps.push("done");
   EXPECT_EQ(server.client.reply_to(completion)["result"]["items"].size(), 1u);
   FakePipeline::control().wait_for_explain(1);
-  FakePipeline::control().explain_finish(1, {"text", false, {}, {}});
+  FakePipeline::control().explain_finish(1, {"text", {}, false, {}, {}});
   EXPECT_EQ(server.client.reply_to(explain)["result"], "text");
 }
 

@@ -38,5 +38,31 @@ TEST(Status, TellsWhatIsLoadedAndWhatTheLastCompletionTook) {
   EXPECT_EQ(last["timings"]["cachedTokens"], 96);
 }
 
+TEST(Status, ExplainsTheLastSuggestionsThatWereNotMade) {
+  TestServer server;
+  server.client.initialize(Json::object());
+  server.wait_until_ready();
+  server.open("file:///a", "one\ntwo\n");
+  FakePipeline::control().answer_with([](const lsp::CompletionRequest& request) {
+    if (request.offset == 0) return one_item("y", 0, 0);
+    lsp::CompletionOutcome outcome;
+    outcome.why_empty = "reason " + std::to_string(request.offset);
+    return outcome;
+  });
+  for (int i = 0; i < 12; ++i) {
+    for (const uint32_t line : {1u, 0u}) {
+      server.client.call(kInline, params("file:///a", line, line));
+    }
+    server.client.call(kInline, params("file:///a", 1, 2));
+  }
+  const Json suppressed = server.client.call("incipit/status", nullptr)["result"]["suppressed"];
+  ASSERT_EQ(suppressed.size(), 20u);  // at most
+  EXPECT_EQ(suppressed[0]["uri"], "file:///a");
+  EXPECT_EQ(suppressed[0]["position"], position(1, 2));
+  EXPECT_EQ(suppressed[0]["why"], "reason 6");
+  EXPECT_GE(suppressed[0]["secondsAgo"], 0.0);
+  EXPECT_EQ(suppressed[1]["why"], "reason 5");
+}
+
 }  // namespace
 }  // namespace incipit::test
