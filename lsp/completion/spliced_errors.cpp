@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "lsp/syntax/errors.h"
 #include "lsp/syntax/scope.h"
 
 namespace incipit::lsp {
@@ -25,8 +26,9 @@ int SplicedErrors::now() const {
              : count_errors(*tree_, {0, site_.text.size()}, std::numeric_limits<int>::max());
 }
 
-std::optional<int> SplicedErrors::with(std::string_view text, size_t n_replaced) {
-  if (tree_ == nullptr || n_left_ <= 0) return std::nullopt;
+// Null: beyond the limits.
+Tree SplicedErrors::tree_with(std::string_view text, size_t n_replaced) {
+  if (tree_ == nullptr || n_left_ <= 0) return nullptr;
   --n_left_;
   std::string changed(site_.text.substr(0, site_.offset));
   for (const char c : text) {
@@ -37,11 +39,27 @@ std::optional<int> SplicedErrors::with(std::string_view text, size_t n_replaced)
     }
   }
   changed += site_.text.substr(site_.offset + n_replaced);
-  const size_t size = changed.size();
-  const Tree tree =
-      reparse(*tree_, std::make_shared<const std::string>(std::move(changed)), deadline_);
-  if (tree == nullptr) return std::nullopt;  // no time left
-  return count_errors(*tree, {0, size}, std::numeric_limits<int>::max());
+  return reparse(*tree_, std::make_shared<const std::string>(std::move(changed)), deadline_);
+}
+
+std::optional<int> SplicedErrors::with(std::string_view text, size_t n_replaced) {
+  const Tree tree = tree_with(text, n_replaced);
+  if (tree == nullptr) return std::nullopt;
+  return count_errors(*tree, {0, tree->text()->size()}, std::numeric_limits<int>::max());
+}
+
+std::optional<ErrorPlaces> SplicedErrors::places_with(std::string_view text) {
+  const Tree tree = tree_with(text, 0);
+  if (tree == nullptr) return std::nullopt;
+  const auto size = static_cast<int64_t>(tree->text()->size());
+  const auto place = [&](size_t at) {
+    return at <= site_.offset ? static_cast<int64_t>(at) : static_cast<int64_t>(at) - size - 1;
+  };
+  ErrorPlaces places;
+  for (const Span& error : error_spans(*tree)) {
+    places.emplace_back(place(error.start), place(error.end));
+  }
+  return places;
 }
 
 }  // namespace incipit::lsp

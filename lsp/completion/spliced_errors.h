@@ -5,13 +5,21 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "lsp/context/cursor_site.h"
 #include "lsp/syntax/parser.h"
 
 namespace incipit::lsp {
+
+// Places of errors: beginning and end of each. Before the cursor they are counted from the
+// beginning of the document, behind it from its end, so that the same error has the same place
+// whatever text is put in.
+using ErrorPlaces = std::vector<std::pair<int64_t, int64_t>>;
 
 class SplicedErrors {
  public:
@@ -32,7 +40,12 @@ class SplicedErrors {
   // limits.
   std::optional<int> with(std::string_view text, size_t n_replaced = 0);
 
+  // The same as places; counts as a parse.
+  std::optional<ErrorPlaces> places_with(std::string_view text);
+
  private:
+  Tree tree_with(std::string_view text, size_t n_replaced);
+
   Tree tree_;
   CursorSite site_;
   int n_left_;  // parses

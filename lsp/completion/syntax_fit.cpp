@@ -132,11 +132,20 @@ class Scale {
 
  private:
   std::optional<int> errors_with(const std::string& text) {
-    const auto known = known_.find(text);
-    if (known != known_.end()) return known->second;
-    const std::optional<int> found = errors_.with(text);
-    if (found) known_[text] = *found;
-    return found;
+    if (const auto known = known_.find(text); known != known_.end()) return known->second;
+    const std::optional<ErrorPlaces> places = errors_.places_with(text);
+    if (!places) return std::nullopt;
+    if (own_) {
+      std::erase_if(*own_, [&](const auto& own) {
+        // The same one may reach further or less far than with another text.
+        return std::none_of(places->begin(), places->end(), [&](const auto& place) {
+          return place.first == own.first || place.second == own.second;
+        });
+      });
+    } else {
+      own_ = places;
+    }
+    return known_[text] = static_cast<int>(places->size());
   }
 
   void measure(const std::string& whole, int most) {
@@ -154,7 +163,13 @@ class Scale {
       least_ = std::min(*least_, errors_with(text).value_or(*least_));
     }
     least_closed_ = *least_;
-    if (outer_.empty()) return;
+    if (outer_.empty()) {
+      // An error that goes away with some text here is none of the document's own; but in a
+      // document that is not finished errors move about, and only their number says something.
+      const bool finished = open_keyword_blocks(brackets_.language, site_.text).empty();
+      if (finished) least_ = std::min(*least_, static_cast<int>(own_->size()));
+      return;
+    }
     for (const string_view word : {"", "x", "x;"}) {
       std::string text(word.substr(0, 1));
       if (!text.empty()) text += closers;
@@ -181,9 +196,10 @@ class Scale {
   const CursorSite& site_;
   const BracketInput& brackets_;
   std::map<std::string, int> known_;
-  string_view outer_;         // closers of `unclosed` that do not belong to the cursor's line
-  std::optional<int> least_;  // errors that the document has here anyway
-  int least_closed_ = 0;      // … with the outer closers behind the cursor
+  std::optional<ErrorPlaces> own_;  // errors that stand there whatever the text
+  string_view outer_;               // closers of `unclosed` that do not belong to the cursor's line
+  std::optional<int> least_;        // errors that the document has here anyway
+  int least_closed_ = 0;            // … with the outer closers behind the cursor
 };
 
 class Fitter {
