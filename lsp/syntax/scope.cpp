@@ -12,7 +12,7 @@ namespace {
 using std::string_view;
 
 // More matches than this in one range are of no use to a prompt.
-constexpr size_t kMaxMatches = 2000;
+constexpr size_t kMaxMatches = 5000;
 
 // Finding a parent costs the depth of the node, and generated code nests without bound.
 constexpr int kMaxClimb = 64;
@@ -51,7 +51,7 @@ struct Match {
   TSNode whole{};
   TSNode name{};
   TSNode body{};
-  string_view kind;  // "import", "function", "type"
+  string_view kind;  // "import", "function", "type", "declaration", "value"
 };
 
 string_view capture_name(const TSQuery* query, uint32_t id) {
@@ -128,7 +128,9 @@ size_t end_without_body(string_view text, Span span) {
 
 Definition definition_of(const SyntaxTree& tree, const Match& match) {
   Definition result;
-  result.kind = match.kind == "type" ? DefinitionKind::kType : DefinitionKind::kFunction;
+  result.kind = match.kind == "type"    ? DefinitionKind::kType
+                : match.kind == "value" ? DefinitionKind::kValue
+                                        : DefinitionKind::kFunction;
   result.name = std::string(slice(tree, span_of(match.name)));
   result.span = span_of(with_wrappers(match.whole));
   result.has_body = !ts_node_is_null(match.body);
@@ -170,10 +172,16 @@ bool reaches(const SyntaxTree& tree, const Definition& definition, size_t offset
 
 }  // namespace
 
-std::vector<Definition> definitions_in(const SyntaxTree& tree, Span range) {
+namespace {
+
+enum class Wanted { kDefinitions, kDeclarationsToo };
+
+std::vector<Definition> matches_in(const SyntaxTree& tree, Span range, Wanted wanted) {
   std::vector<Definition> result;
   for_each_match(tree, range, [&](const Match& match) {
-    if (match.kind == "function" || match.kind == "type") {
+    const bool defines = match.kind == "function" || match.kind == "type";
+    const bool declares = match.kind == "declaration" || match.kind == "value";
+    if (defines || (declares && wanted == Wanted::kDeclarationsToo)) {
       result.push_back(definition_of(tree, match));
     }
   });
@@ -187,6 +195,16 @@ std::vector<Definition> definitions_in(const SyntaxTree& tree, Span range) {
                   [](const Definition& a, const Definition& b) { return a.span == b.span; }),
       result.end());
   return result;
+}
+
+}  // namespace
+
+std::vector<Definition> definitions_in(const SyntaxTree& tree, Span range) {
+  return matches_in(tree, range, Wanted::kDefinitions);
+}
+
+std::vector<Definition> declarations_in(const SyntaxTree& tree, Span range) {
+  return matches_in(tree, range, Wanted::kDeclarationsToo);
 }
 
 std::vector<Span> imports_in(const SyntaxTree& tree, Span range) {
