@@ -48,6 +48,7 @@ set(INCIPIT_THREAD_TESTS
   kernels_step_invariance_test
   kernels_thread_pool_test
   lsp_completion_pipeline_test
+  lsp_index_test
   lsp_pipeline_ahead_test
   lsp_rpc_test
   lsp_server_test

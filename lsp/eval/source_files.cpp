@@ -11,8 +11,8 @@
 
 #include "lsp/eval/hole_choice.h"
 #include "lsp/eval/hole_places.h"
-#include "lsp/eval/ignore_rules.h"
-#include "lsp/eval/source_fitness.h"
+#include "lsp/index/ignore_rules.h"
+#include "lsp/index/source_fitness.h"
 
 namespace incipit::lsp::eval {
 namespace {

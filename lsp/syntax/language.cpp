@@ -12,13 +12,17 @@
 extern "C" {
 const TSLanguage* tree_sitter_bash();
 const TSLanguage* tree_sitter_c();
+const TSLanguage* tree_sitter_c_sharp();
 const TSLanguage* tree_sitter_cpp();
 const TSLanguage* tree_sitter_cuda();
 const TSLanguage* tree_sitter_go();
 const TSLanguage* tree_sitter_java();
 const TSLanguage* tree_sitter_javascript();
+const TSLanguage* tree_sitter_kotlin();
 const TSLanguage* tree_sitter_lua();
+const TSLanguage* tree_sitter_php();
 const TSLanguage* tree_sitter_python();
+const TSLanguage* tree_sitter_ruby();
 const TSLanguage* tree_sitter_rust();
 const TSLanguage* tree_sitter_tsx();
 const TSLanguage* tree_sitter_typescript();
@@ -33,19 +37,26 @@ constexpr string_view kNone[] = {string_view{}};
 constexpr string_view kPythonLists[] = {"block", "module"};
 constexpr string_view kGoLists[] = {"statement_list", "source_file"};
 constexpr string_view kLuaLists[] = {"block", "chunk"};
+constexpr string_view kKotlinLists[] = {"block", "source_file"};
+constexpr string_view kRubyLists[] = {"body_statement", "block_body", "then", "do", "program"};
 
 const Language kLanguages[] = {
     {"bash", "Shell", "bash", tree_sitter_bash, BlockStyle::kKeywords, "#", "", kNone},
     {"c", "C", "c", tree_sitter_c, BlockStyle::kBraces, "//", ";", kNone},
     {"cpp", "C++", "cpp", tree_sitter_cpp, BlockStyle::kBraces, "//", ";", kNone},
+    {"csharp", "C#", "csharp", tree_sitter_c_sharp, BlockStyle::kBraces, "//", ";", kNone},
     {"cuda", "CUDA", "cuda", tree_sitter_cuda, BlockStyle::kBraces, "//", ";", kNone},
     {"go", "Go", "go", tree_sitter_go, BlockStyle::kBraces, "//", " {}", kGoLists},
     {"java", "Java", "java", tree_sitter_java, BlockStyle::kBraces, "//", ";", kNone},
     {"javascript", "JavaScript", "javascript", tree_sitter_javascript, BlockStyle::kBraces, "//",
      " {}", kNone},
+    {"kotlin", "Kotlin", "kotlin", tree_sitter_kotlin, BlockStyle::kBraces, "//", " {}",
+     kKotlinLists},
     {"lua", "Lua", "lua", tree_sitter_lua, BlockStyle::kKeywords, "--", " end", kLuaLists},
+    {"php", "PHP", "php", tree_sitter_php, BlockStyle::kBraces, "//", ";", kNone},
     {"python", "Python", "python", tree_sitter_python, BlockStyle::kIndent, "#", " ...",
      kPythonLists},
+    {"ruby", "Ruby", "ruby", tree_sitter_ruby, BlockStyle::kKeywords, "#", "; end", kRubyLists},
     {"rust", "Rust", "rust", tree_sitter_rust, BlockStyle::kBraces, "//", ";", kNone},
     {"tsx", "TSX", "tsx", tree_sitter_tsx, BlockStyle::kBraces, "//", ";", kNone},
     {"typescript", "TypeScript", "typescript", tree_sitter_typescript, BlockStyle::kBraces, "//",
@@ -73,6 +84,10 @@ constexpr Alias kIds[] = {
     {"c++", "cpp"},
     {"cxx", "cpp"},
     {"objective-cpp", "cpp"},
+    {"csharp", "csharp"},
+    {"c#", "csharp"},
+    {"cs", "csharp"},
+    {"c_sharp", "csharp"},
     {"cuda", "cuda"},
     {"cuda-cpp", "cuda"},
     {"cu", "cuda"},
@@ -84,11 +99,16 @@ constexpr Alias kIds[] = {
     {"jsx", "javascript"},
     {"javascriptreact", "javascript"},
     {"javascript.jsx", "javascript"},
+    {"kotlin", "kotlin"},
+    {"kt", "kotlin"},
     {"lua", "lua"},
     {"luau", "lua"},
+    {"php", "php"},
     {"python", "python"},
     {"py", "python"},
     {"python3", "python"},
+    {"ruby", "ruby"},
+    {"rb", "ruby"},
     {"rust", "rust"},
     {"rs", "rust"},
     {"tsx", "tsx"},
@@ -121,6 +141,8 @@ constexpr Alias kExtensions[] = {
     {"ipp", "cpp"},
     {"tpp", "cpp"},
     {"inl", "cpp"},
+    {"cs", "csharp"},
+    {"csx", "csharp"},
     {"cu", "cuda"},
     {"cuh", "cuda"},
     {"go", "go"},
@@ -129,10 +151,17 @@ constexpr Alias kExtensions[] = {
     {"jsx", "javascript"},
     {"mjs", "javascript"},
     {"cjs", "javascript"},
+    {"kt", "kotlin"},
+    {"kts", "kotlin"},
     {"lua", "lua"},
+    {"php", "php"},
+    {"phtml", "php"},
     {"py", "python"},
     {"pyi", "python"},
     {"pyw", "python"},
+    {"rb", "ruby"},
+    {"rake", "ruby"},
+    {"gemspec", "ruby"},
     {"rs", "rust"},
     {"tsx", "tsx"},
     {"ts", "typescript"},

@@ -12,7 +12,7 @@ namespace {
 using std::string_view;
 
 // More matches than this in one range are of no use to a prompt.
-constexpr size_t kMaxMatches = 2000;
+constexpr size_t kMaxMatches = 5000;
 
 // Finding a parent costs the depth of the node, and generated code nests without bound.
 constexpr int kMaxClimb = 64;
@@ -51,7 +51,7 @@ struct Match {
   TSNode whole{};
   TSNode name{};
   TSNode body{};
-  string_view kind;  // "import", "function", "type"
+  string_view kind;  // "import", "function", "type", "declaration", "value"
 };
 
 string_view capture_name(const TSQuery* query, uint32_t id) {
@@ -117,15 +117,26 @@ void for_each_match(const SyntaxTree& tree, Span range, Visit visit) {
   }
 }
 
+// What has no body of its own is shown whole, unless it is long or holds one after all, as a
+// typedef of a struct does: then its first line.
+size_t end_without_body(string_view text, Span span) {
+  constexpr size_t kMaxBytes = 512;
+  const string_view whole = text.substr(span.start, span.end - span.start);
+  if (whole.size() <= kMaxBytes && whole.find('{') == string_view::npos) return span.end;
+  return std::min(span.end, text.find('\n', span.start));
+}
+
 Definition definition_of(const SyntaxTree& tree, const Match& match) {
   Definition result;
-  result.kind = match.kind == "type" ? DefinitionKind::kType : DefinitionKind::kFunction;
+  result.kind = match.kind == "type"    ? DefinitionKind::kType
+                : match.kind == "value" ? DefinitionKind::kValue
+                                        : DefinitionKind::kFunction;
   result.name = std::string(slice(tree, span_of(match.name)));
   result.span = span_of(with_wrappers(match.whole));
   result.has_body = !ts_node_is_null(match.body);
   const string_view text = *tree.text();
-  size_t end = result.has_body ? ts_node_start_byte(match.body)
-                               : std::min(result.span.end, text.find('\n', result.span.start));
+  size_t end =
+      result.has_body ? ts_node_start_byte(match.body) : end_without_body(text, result.span);
   // Lua's body starts at its first statement, Python's too, but a comment may come before it.
   if (result.has_body && tree.language().blocks != BlockStyle::kBraces) {
     const size_t name_end = ts_node_end_byte(match.name);
@@ -161,21 +172,39 @@ bool reaches(const SyntaxTree& tree, const Definition& definition, size_t offset
 
 }  // namespace
 
-std::vector<Definition> definitions_in(const SyntaxTree& tree, Span range) {
+namespace {
+
+enum class Wanted { kDefinitions, kDeclarationsToo };
+
+std::vector<Definition> matches_in(const SyntaxTree& tree, Span range, Wanted wanted) {
   std::vector<Definition> result;
   for_each_match(tree, range, [&](const Match& match) {
-    if (match.kind == "function" || match.kind == "type") {
+    const bool defines = match.kind == "function" || match.kind == "type";
+    const bool declares = match.kind == "declaration" || match.kind == "value";
+    if (defines || (declares && wanted == Wanted::kDeclarationsToo)) {
       result.push_back(definition_of(tree, match));
     }
   });
+  // Where two patterns find the same thing, the one that knows its body is kept.
   std::stable_sort(result.begin(), result.end(), [](const Definition& a, const Definition& b) {
-    return a.span.start != b.span.start ? a.span.start < b.span.start : a.span.end > b.span.end;
+    if (a.span.start != b.span.start) return a.span.start < b.span.start;
+    return a.span.end != b.span.end ? a.span.end > b.span.end : a.has_body && !b.has_body;
   });
   result.erase(
       std::unique(result.begin(), result.end(),
                   [](const Definition& a, const Definition& b) { return a.span == b.span; }),
       result.end());
   return result;
+}
+
+}  // namespace
+
+std::vector<Definition> definitions_in(const SyntaxTree& tree, Span range) {
+  return matches_in(tree, range, Wanted::kDefinitions);
+}
+
+std::vector<Definition> declarations_in(const SyntaxTree& tree, Span range) {
+  return matches_in(tree, range, Wanted::kDeclarationsToo);
 }
 
 std::vector<Span> imports_in(const SyntaxTree& tree, Span range) {

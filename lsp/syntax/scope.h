@@ -19,7 +19,7 @@ struct Span {
   friend bool operator==(const Span&, const Span&) = default;
 };
 
-enum class DefinitionKind { kFunction, kType };
+enum class DefinitionKind { kFunction, kType, kValue };
 
 struct Definition {
   DefinitionKind kind = DefinitionKind::kFunction;
@@ -35,6 +35,9 @@ std::vector<Definition> enclosing_definitions(const SyntaxTree& tree, size_t off
 
 // Definitions and imports that touch `range`, in file order.
 std::vector<Definition> definitions_in(const SyntaxTree& tree, Span range);
+// What other files may use of this one: definitions, declarations without a body (prototypes,
+// methods of interfaces), constants. In file order.
+std::vector<Definition> declarations_in(const SyntaxTree& tree, Span range);
 std::vector<Span> imports_in(const SyntaxTree& tree, Span range);
 
 // The first top-level node that starts in `range`: a place to cut the text without cutting a

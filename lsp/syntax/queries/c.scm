@@ -5,3 +5,7 @@
 (union_specifier name: (_) @name body: (_) @body) @type
 (enum_specifier name: (_) @name body: (_) @body) @type
 (type_definition declarator: (type_identifier) @name) @type
+(declaration declarator: (function_declarator declarator: (identifier) @name)) @declaration
+(declaration declarator: (pointer_declarator declarator: (function_declarator declarator: (identifier) @name))) @declaration
+(preproc_def name: (_) @name) @value
+(preproc_function_def name: (_) @name) @value

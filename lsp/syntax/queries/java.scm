@@ -6,3 +6,4 @@
 (interface_declaration name: (_) @name body: (_) @body) @type
 (enum_declaration name: (_) @name body: (_) @body) @type
 (record_declaration name: (_) @name body: (_) @body) @type
+(method_declaration name: (_) @name !body) @declaration

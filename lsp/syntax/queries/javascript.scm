@@ -7,3 +7,4 @@
 (class_declaration name: (_) @name body: (_) @body) @type
 ; CommonJS
 (lexical_declaration (variable_declarator value: (call_expression function: (identifier) @_require)) (#eq? @_require "require")) @import
+(program (export_statement (lexical_declaration (variable_declarator name: (identifier) @name))) @value)

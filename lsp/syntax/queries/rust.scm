@@ -7,3 +7,6 @@
 (impl_item type: (_) @name body: (_) @body) @type
 (mod_item name: (_) @name body: (_) @body) @type
 (type_item name: (_) @name) @type
+(const_item name: (_) @name) @value
+(function_signature_item name: (_) @name) @declaration
+(macro_definition name: (_) @name) @value

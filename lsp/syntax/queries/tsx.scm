@@ -9,3 +9,5 @@
 (enum_declaration name: (_) @name body: (_) @body) @type
 (type_alias_declaration name: (_) @name) @type
 (internal_module name: (_) @name body: (_) @body) @type
+(program (export_statement (lexical_declaration (variable_declarator name: (identifier) @name))) @value)
+(method_signature name: (_) @name) @declaration

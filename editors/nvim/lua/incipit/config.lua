@@ -7,7 +7,7 @@ M.defaults = {
   cmd = nil,
   filetypes = {
     'c', 'cpp', 'cuda', 'python', 'javascript', 'javascriptreact', 'typescript', 'typescriptreact',
-    'go', 'rust', 'java', 'lua', 'sh', 'bash',
+    'go', 'rust', 'java', 'kotlin', 'cs', 'php', 'ruby', 'lua', 'sh', 'bash',
   },
   -- Ask while typing. false: only when keys.trigger is pressed.
   auto = true,

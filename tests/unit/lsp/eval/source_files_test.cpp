@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <string>
 
-#include "lsp/eval/ignore_rules.h"
-#include "lsp/eval/source_fitness.h"
+#include "lsp/index/ignore_rules.h"
+#include "lsp/index/source_fitness.h"
 #include "tests/support/temp_dir.h"
 
 namespace incipit::lsp::eval {

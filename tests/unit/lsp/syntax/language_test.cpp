@@ -13,7 +13,7 @@ std::string_view name_of(std::string_view id, std::string_view path) {
 }
 
 TEST(Language, EveryGrammarAndQueryLoads) {
-  EXPECT_EQ(all_languages().size(), 12U);
+  EXPECT_EQ(all_languages().size(), 16U);
   for (const Language& language : all_languages()) {
     EXPECT_EQ(check_language(language), "") << language.name;
     EXPECT_NE(language.query(), nullptr) << language.name;
@@ -32,6 +32,10 @@ TEST(Language, IsFoundByTheIdsThatClientsSend) {
   EXPECT_EQ(name_of("sh", ""), "bash");
   EXPECT_EQ(name_of("golang", ""), "go");
   EXPECT_EQ(name_of("Python", ""), "python");
+  EXPECT_EQ(name_of("csharp", ""), "csharp");
+  EXPECT_EQ(name_of("ruby", ""), "ruby");
+  EXPECT_EQ(name_of("php", ""), "php");
+  EXPECT_EQ(name_of("kotlin", ""), "kotlin");
 }
 
 TEST(Language, FallsBackToTheFileName) {
@@ -40,6 +44,10 @@ TEST(Language, FallsBackToTheFileName) {
   EXPECT_EQ(name_of("", "C:\\src\\view.tsx"), "tsx");
   EXPECT_EQ(name_of("", "/home/a/.bashrc"), "bash");
   EXPECT_EQ(name_of("", "include/x.h"), "cpp");
+  EXPECT_EQ(name_of("", "Program.cs"), "csharp");
+  EXPECT_EQ(name_of("", "build.gradle.kts"), "kotlin");
+  EXPECT_EQ(name_of("", "lib/tasks/db.rake"), "ruby");
+  EXPECT_EQ(name_of("", "index.php"), "php");
 }
 
 TEST(Language, IsNoneForWhatHasNoGrammar) {

@@ -1,14 +1,13 @@
-#include "lsp/eval/source_fitness.h"
+#include "lsp/index/source_fitness.h"
 
 #include <algorithm>
 #include <string>
 
 #include "lsp/context/secret_files.h"
 #include "lsp/document/utf8.h"
-#include "lsp/eval/text_metrics.h"
 #include "lsp/syntax/pieces.h"
 
-namespace incipit::lsp::eval {
+namespace incipit::lsp {
 namespace {
 
 using std::string_view;
@@ -37,7 +36,7 @@ bool is_minified(string_view text) {
   const auto n_lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
   if (text.size() / n_lines > kMaxMeanLineBytes) return true;
   for (size_t at = 0; at < text.size();) {
-    const size_t length = first_line(text.substr(at)).size();
+    const size_t length = std::min(text.find('\n', at), text.size()) - at;
     if (length > kMaxLineBytes) return true;
     at += length + 1;
   }
@@ -68,4 +67,4 @@ string_view unfit_by_tree(const Tree& tree) {
   return tree == nullptr || is_unparsed(*tree) ? "does not parse" : "";
 }
 
-}  // namespace incipit::lsp::eval
+}  // namespace incipit::lsp

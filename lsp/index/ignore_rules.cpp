@@ -1,15 +1,14 @@
-#include "lsp/eval/ignore_rules.h"
+#include "lsp/index/ignore_rules.h"
 
 #include <fnmatch.h>
 
 #include "lsp/context/cursor_site.h"
-#include "lsp/eval/text_metrics.h"
 
-namespace incipit::lsp::eval {
+namespace incipit::lsp {
 
 void IgnoreRules::add(std::string_view directory, std::string_view text) {
   for (size_t at = 0; at < text.size();) {
-    const std::string_view line = first_line(text.substr(at));
+    const std::string_view line = text.substr(at, text.find('\n', at) - at);
     at += line.size() + 1;
     std::string_view pattern = trim_right(line);
     if (pattern.empty() || pattern.front() == '#') continue;
@@ -40,4 +39,4 @@ bool IgnoreRules::ignores(const std::string& path, bool is_directory) const {
   return false;
 }
 
-}  // namespace incipit::lsp::eval
+}  // namespace incipit::lsp

@@ -1,5 +1,5 @@
-// Whether a file is of use to measure completions on: written by hand, of usual size, nothing that
-// is kept from models. Pure.
+// Whether a file is one that people wrote and read: of usual size, not generated, nothing that is
+// kept from models. For the symbol index and for `incipit eval`. Pure; any thread.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 #include "lsp/syntax/parser.h"
 
-namespace incipit::lsp::eval {
+namespace incipit::lsp {
 
 constexpr size_t kMaxFileBytes = size_t{256} << 10;
 
@@ -18,4 +18,4 @@ std::string_view unfit_by_size(size_t n_bytes);
 std::string_view unfit_by_text(std::string_view text);
 std::string_view unfit_by_tree(const Tree& tree);
 
-}  // namespace incipit::lsp::eval
+}  // namespace incipit::lsp

@@ -1,13 +1,13 @@
 // IgnoreRules: the patterns of the .gitignore files met on the way down a folder, as gitignore(5)
 // has them: the last one that matches decides. Of "**" only "**/" in front and "/**" at the end are
-// known. Built while walking; main thread.
+// known. Built while walking, by one thread.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace incipit::lsp::eval {
+namespace incipit::lsp {
 
 class IgnoreRules {
  public:
@@ -29,4 +29,4 @@ class IgnoreRules {
   std::vector<Rule> rules_;
 };
 
-}  // namespace incipit::lsp::eval
+}  // namespace incipit::lsp
