@@ -29,6 +29,9 @@ constexpr size_t kSuffixShare = 20;
 constexpr size_t kFreshShare = 60;
 constexpr size_t kHeaderShare = 20;
 constexpr size_t kTooCloseShare = 25;
+// Other files may take this share of the prefix budget, and no more than so many tokens.
+constexpr size_t kContextShare = 20;
+constexpr size_t kMaxContextTokens = 512;
 
 bool continues_utf8(string_view text, size_t at) {
   return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
@@ -127,11 +130,41 @@ size_t PromptBuilder::window_start(const CursorSite& site, const SyntaxTree* tre
   return line < half ? line : from;
 }
 
+// Other files: as tokens before this one, or as text (returned) at its top.
+std::string PromptBuilder::take_context(const CursorSite& site, const SyntaxTree* tree,
+                                        string_view path, Budget budget,
+                                        PromptAnchor& anchor) const {
+  if (!context_.any()) return "";
+  const size_t max_tokens = std::min(kMaxContextTokens, budget.prefix * kContextShare / 100);
+  const Language* language =
+      tree != nullptr ? &tree->language() : find_language("", path.empty() ? file_path_ : path);
+  const ContextPlace place{&site, tree, language, file_path_, path};
+  const std::vector<ContextPiece> pieces = context_pieces(context_, place, max_tokens * 3);
+  if (pieces.empty()) return "";
+  const TokenId separator = format_->fim ? format_->fim->file_separator : -1;
+  if (context_.definitions == DefinitionsAs::kComments || separator < 0) {
+    std::string text = as_comments(pieces, *language);
+    return tokenizer_->encode(text).size() <= max_tokens ? text : "";
+  }
+  for (const ContextPiece& piece : pieces) {
+    const std::vector<TokenId> tokens = tokenizer_->encode(piece.path + "\n" + piece.text);
+    if (anchor.context_tokens.size() + tokens.size() + 1 > max_tokens) continue;
+    anchor.context_tokens.push_back(separator);
+    anchor.context_tokens.insert(anchor.context_tokens.end(), tokens.begin(), tokens.end());
+  }
+  return "";
+}
+
 PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_start,
-                                       const SyntaxTree* tree, Budget budget) const {
+                                       const SyntaxTree* tree, string_view path,
+                                       Budget budget) const {
   PromptAnchor anchor;
   anchor.suffix_start = suffix_start;
   take_suffix(site.text.substr(suffix_start), budget.suffix, anchor);
+  anchor.header = take_context(site, tree, path, budget, anchor);
+  const size_t taken = anchor.context_tokens.size() +
+                       (anchor.header.empty() ? 0 : tokenizer_->encode(anchor.header).size());
+  budget.prefix -= std::min(budget.prefix, taken);
   // All of it while that fits with room to type; otherwise a good part of it.
   const size_t roomy = budget.prefix - budget.prefix / 10;
   if (site.offset <= roomy * kMaxBytesPerToken &&
@@ -143,7 +176,7 @@ PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_sta
     const size_t max_bytes = budget.prefix * kHeaderShare / 100 * 3;
     const Tree calm = without_line(*tree, site);
     const string_view kept = site.text.substr(anchor.start, site.offset - anchor.start);
-    anchor.header = file_header(calm == nullptr ? *tree : *calm, anchor.start, kept, max_bytes);
+    anchor.header += file_header(calm == nullptr ? *tree : *calm, anchor.start, kept, max_bytes);
   }
   return anchor;
 }
@@ -160,11 +193,13 @@ Prompt PromptBuilder::assemble(const std::vector<TokenId>& path, const PromptAnc
   Prompt prompt;
   prompt.window_start = anchor.start;
   std::vector<TokenId>& out = prompt.tokens;
-  out.reserve(kControlTokens + path.size() + anchor.suffix_tokens.size() + prefix.size());
+  out.reserve(kControlTokens + anchor.context_tokens.size() + path.size() +
+              anchor.suffix_tokens.size() + prefix.size());
   const auto append = [&](const std::vector<TokenId>& tokens) {
     out.insert(out.end(), tokens.begin(), tokens.end());
   };
   if (format_->bos >= 0) out.push_back(format_->bos);
+  append(anchor.context_tokens);
   if (!format_->fim) {  // left to right: the text before the cursor is all that is shown
     append(prefix);
     return prompt;
@@ -222,21 +257,23 @@ Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& te
         fits_in_bytes ? prefix_tokens(*anchor, site.text, end) : std::vector<TokenId>();
     const bool too_close =
         anchor->start > 0 && prefix.size() < budget.prefix * kTooCloseShare / 100;
-    const bool fits = fits_in_bytes && prefix.size() <= budget.prefix &&
+    const bool fits = fits_in_bytes &&
+                      prefix.size() + anchor->context_tokens.size() <= budget.prefix &&
                       anchor->suffix_tokens.size() <= budget.suffix;
     if (fits && !too_close) return assemble(path_part, *anchor, prefix);
     window_.drop(anchor);
   }
 
-  PromptAnchor& anchor = window_.add(new_anchor(site, suffix_start, tree, budget));
+  PromptAnchor& anchor = window_.add(new_anchor(site, suffix_start, tree, path, budget));
   std::vector<TokenId> prefix = prefix_tokens(anchor, site.text, end);
-  if (prefix.size() > budget.prefix) {
+  const size_t room = budget.prefix - std::min(budget.prefix, anchor.context_tokens.size());
+  if (prefix.size() > room) {
     // The header came on top of a window that was full already.
     anchor.header.clear();
     prefix = prefix_tokens(anchor, site.text, end);
   }
-  if (prefix.size() > budget.prefix) {  // text that takes more tokens cut than whole
-    prefix.erase(prefix.begin(), prefix.end() - static_cast<ptrdiff_t>(budget.prefix));
+  if (prefix.size() > room) {  // text that takes more tokens cut than whole
+    prefix.erase(prefix.begin(), prefix.end() - static_cast<ptrdiff_t>(room));
   }
   return assemble(path_part, anchor, prefix);
 }
