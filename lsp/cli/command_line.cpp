@@ -266,6 +266,11 @@ void define_eval(CLI::App& app, EvalArguments& out) {
   app.add_option("--max-files", out.max_files, "Files for each language, 1..100000 (default: 20)")
       ->type_name("N")
       ->check(in_range(1, 100000));
+  app.add_option("--definitions", out.definitions,
+                 "Tell the model what other files of the folders define: none, files (each under "
+                 "its path, before this file) or comments (at its top) (default: none)")
+      ->type_name("HOW")
+      ->check(CLI::IsMember({"none", "files", "comments"}));
   app.add_option("--out", out.out, "Write the report as JSON to this file, too")->type_name("FILE");
   add_model_options(app, out.model);
   add_json_flag(app, out.format, "Print the report as JSON, with every hole");

@@ -74,7 +74,9 @@ struct EvalArguments {
   std::vector<std::string> kinds;      // of "line", "block", "token"; none: all
   std::vector<std::string> languages;  // ids; none: all
   int32_t max_files = 20;              // a language
-  std::string out;                     // a file for the JSON; empty: none
+  // How prompts are told of definitions in other files: "none", "files" or "comments".
+  std::string definitions = "none";
+  std::string out;  // a file for the JSON; empty: none
   Format format = Format::kText;
 };
 

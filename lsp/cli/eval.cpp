@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -18,6 +19,7 @@
 #include "lsp/eval/measure.h"
 #include "lsp/eval/run_json.h"
 #include "lsp/eval/source_files.h"
+#include "lsp/index/workspace_index.h"
 
 namespace incipit::lsp::cli {
 namespace {
@@ -84,6 +86,28 @@ Result<eval::EvalOptions> eval_options(const EvalArguments& arguments) {
     options.languages.push_back(language);
   }
   return options;
+}
+
+// The folders' own symbols, ready to be asked; nothing unless they are wanted.
+ContextChoice context_of(const EvalArguments& arguments, const CancelToken& cancel) {
+  ContextChoice choice;
+  if (arguments.definitions == "none" || cancel.cancelled()) return choice;
+  choice.definitions =
+      arguments.definitions == "files" ? DefinitionsAs::kFiles : DefinitionsAs::kComments;
+  std::vector<std::string> folders;
+  for (const std::string& path : arguments.paths) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error)) {
+      std::string folder = std::filesystem::absolute(path).lexically_normal().string();
+      if (folder.ends_with('/')) folder.pop_back();
+      folders.push_back(std::move(folder));
+    }
+  }
+  const auto index = std::make_shared<WorkspaceIndex>();
+  index->set_folders(std::move(folders));
+  index->wait_until_complete();
+  choice.symbols = std::shared_ptr<const SymbolIndex>(index, &index->symbols());
+  return choice;
 }
 
 size_t count_holes(const eval::EvalFiles& files) {
@@ -167,7 +191,8 @@ ExitCode run_eval(const EvalArguments& arguments) {
   if (cancel.cancelled()) return ExitCode::kInterrupted;
   if (!files) return fail(format, ExitCode::kInput, files.error());
   if (files->files.empty()) return fail(format, ExitCode::kInput, no_holes(*files));
-  const Result<ModelSession> session = open_model(arguments.model, cancel);
+  const Result<ModelSession> session =
+      open_model(arguments.model, cancel, context_of(arguments, cancel));
   if (cancel.cancelled()) return ExitCode::kInterrupted;
   if (!session) return fail(format, ExitCode::kModel, session.error());
 

@@ -1,5 +1,7 @@
 #include "lsp/cli/model_session.h"
 
+#include <utility>
+
 #include "lsp/cli/console.h"
 
 namespace incipit::lsp::cli {
@@ -17,7 +19,8 @@ engine::EngineOptions engine_options(const ModelChoice& choice) {
   return options;
 }
 
-Result<ModelSession> open_model(const ModelChoice& choice, const CancelToken& cancel) {
+Result<ModelSession> open_model(const ModelChoice& choice, const CancelToken& cancel,
+                                ContextChoice context) {
   Progress progress;
   Result<std::unique_ptr<engine::Engine>> engine = engine::Engine::create(
       engine_options(choice),
@@ -26,7 +29,7 @@ Result<ModelSession> open_model(const ModelChoice& choice, const CancelToken& ca
   if (!engine) return engine.error();
   ModelSession session;
   session.engine = std::move(engine).value();
-  session.pipeline = std::make_unique<CompletionPipeline>(session.engine);
+  session.pipeline = std::make_unique<CompletionPipeline>(session.engine, std::move(context));
   return session;
 }
 

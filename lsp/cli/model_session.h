@@ -20,6 +20,7 @@ struct ModelSession {
 };
 
 // Blocks until the model is loaded; says so on stderr when that takes over a second.
-Result<ModelSession> open_model(const ModelChoice& choice, const CancelToken& cancel);
+Result<ModelSession> open_model(const ModelChoice& choice, const CancelToken& cancel,
+                                ContextChoice context = {});
 
 }  // namespace incipit::lsp::cli

@@ -11,8 +11,9 @@
 namespace incipit::lsp {
 
 struct CompletionPipeline::Impl {
-  explicit Impl(std::shared_ptr<engine::Engine> engine)
-      : worker(std::move(engine), inbox), thread([this] { worker.run(closing); }) {}
+  Impl(std::shared_ptr<engine::Engine> engine, ContextChoice context)
+      : worker(std::move(engine), inbox, std::move(context)),
+        thread([this] { worker.run(closing); }) {}
 
   ~Impl() {
     closing.store(true, std::memory_order_release);
@@ -27,9 +28,10 @@ struct CompletionPipeline::Impl {
   std::thread thread;
 };
 
-CompletionPipeline::CompletionPipeline(std::shared_ptr<engine::Engine> engine) {
+CompletionPipeline::CompletionPipeline(std::shared_ptr<engine::Engine> engine,
+                                       ContextChoice context) {
   CHECK(engine != nullptr);
-  impl_ = std::make_unique<Impl>(std::move(engine));
+  impl_ = std::make_unique<Impl>(std::move(engine), std::move(context));
 }
 
 CompletionPipeline::~CompletionPipeline() = default;

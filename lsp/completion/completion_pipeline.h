@@ -17,6 +17,7 @@
 #include "engine/base/cancel_token.h"
 #include "engine/engine.h"
 #include "lsp/completion/code_task.h"
+#include "lsp/completion/context_pieces.h"
 #include "lsp/document/snapshot.h"
 
 namespace incipit::lsp {
@@ -96,7 +97,8 @@ struct ExplainOutcome {
 
 class CompletionPipeline {
  public:
-  explicit CompletionPipeline(std::shared_ptr<engine::Engine> engine);
+  // `context`: what prompts are told of other files.
+  explicit CompletionPipeline(std::shared_ptr<engine::Engine> engine, ContextChoice context = {});
   ~CompletionPipeline();  // cancels and answers everything, then joins
 
   // `done` is called exactly once for every start, also after cancellation and during destruction.

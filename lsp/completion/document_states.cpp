@@ -1,13 +1,16 @@
 #include "lsp/completion/document_states.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "lsp/document/uri.h"
 
 namespace incipit::lsp {
 
 using Clock = DocumentParser::Clock;
 
-DocumentStates::DocumentStates(const engine::Engine& engine)
-    : tokenizer_(engine.tokenizer()), format_(engine.info().prompt) {}
+DocumentStates::DocumentStates(const engine::Engine& engine, ContextChoice context)
+    : tokenizer_(engine.tokenizer()), format_(engine.info().prompt), context_(std::move(context)) {}
 
 DocumentStates::State& DocumentStates::state_of(const DocumentSnapshot& document) {
   const auto found = states_.find(document.uri);
@@ -21,6 +24,9 @@ DocumentStates::State& DocumentStates::state_of(const DocumentSnapshot& document
       find_language(document.language_id, document.path.empty() ? document.uri : document.path);
   if (state.prompts == nullptr) {
     state.prompts = std::make_unique<PromptBuilder>(*tokenizer_, format_);
+    if (context_.any()) {
+      state.prompts->use_context(context_, Uri::parse(document.uri).file_path().value_or(""));
+    }
   }
   if (language != state.language) {
     state.parser = language == nullptr ? nullptr : std::make_unique<DocumentParser>(*language);

@@ -35,7 +35,7 @@ class DocumentStates {
   static constexpr size_t kLargeBytes = size_t{1} << 20;
   static constexpr size_t kMaxDocuments = 64;
 
-  explicit DocumentStates(const engine::Engine& engine);
+  explicit DocumentStates(const engine::Engine& engine, ContextChoice context = {});
 
   Place read(const DocumentSnapshot& document, size_t offset);
   // The tree of a place that went without, when it was finished since.
@@ -71,6 +71,7 @@ class DocumentStates {
 
   std::shared_ptr<const engine::Tokenizer> tokenizer_;
   engine::PromptFormat format_;
+  ContextChoice context_;
   std::map<std::string, State> states_;  // by URI
   uint64_t clock_ = 0;
 };

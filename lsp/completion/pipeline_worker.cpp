@@ -8,11 +8,11 @@
 
 namespace incipit::lsp {
 PipelineWorker::PipelineWorker(std::shared_ptr<engine::Engine> engine,
-                               std::shared_ptr<PipelineInbox> inbox)
+                               std::shared_ptr<PipelineInbox> inbox, ContextChoice context)
     : engine_(std::move(engine)),
       inbox_(std::move(inbox)),
       tokenizer_(engine_->tokenizer()),
-      documents_(*engine_) {}
+      documents_(*engine_, std::move(context)) {}
 
 void PipelineWorker::run(const std::atomic<bool>& closing) {
   constexpr std::chrono::milliseconds kSlice{5};

@@ -24,7 +24,8 @@ namespace incipit::lsp {
 
 class PipelineWorker {
  public:
-  PipelineWorker(std::shared_ptr<engine::Engine> engine, std::shared_ptr<PipelineInbox> inbox);
+  PipelineWorker(std::shared_ptr<engine::Engine> engine, std::shared_ptr<PipelineInbox> inbox,
+                 ContextChoice context);
 
   // Until the inbox is closed; then everything that is open is answered as cancelled.
   void run(const std::atomic<bool>& closing);

@@ -40,6 +40,9 @@ constexpr size_t kSuffixShare = 20;
 constexpr size_t kFreshShare = 60;
 constexpr size_t kHeaderShare = 20;
 constexpr size_t kTooCloseShare = 25;
+// Other files may take this share of the prefix budget, and no more than so many tokens.
+constexpr size_t kContextShare = 20;
+constexpr size_t kMaxContextTokens = 512;
 
 bool continues_utf8(string_view text, size_t at) {
   return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
@@ -159,6 +162,31 @@ size_t PromptBuilder::window_start(const CursorSite& site, const SyntaxTree* tre
   return line < half ? line : from;
 }
 
+// Other files: as tokens before this one, or as text (returned) at its top.
+std::string PromptBuilder::take_context(const CursorSite& site, const SyntaxTree* tree,
+                                        string_view path, Budget budget,
+                                        PromptAnchor& anchor) const {
+  if (!context_.any()) return "";
+  const size_t max_tokens = std::min(kMaxContextTokens, budget.prefix * kContextShare / 100);
+  const Language* language =
+      tree != nullptr ? &tree->language() : find_language("", path.empty() ? file_path_ : path);
+  const ContextPlace place{&site, tree, language, file_path_, path};
+  const std::vector<ContextPiece> pieces = context_pieces(context_, place, max_tokens * 3);
+  if (pieces.empty()) return "";
+  const TokenId separator = layout() == PromptLayout::kFim ? format_->fim->file_separator : -1;
+  if (context_.definitions == DefinitionsAs::kComments || separator < 0) {
+    std::string text = as_comments(pieces, *language);
+    return tokenizer_->encode(text).size() <= max_tokens ? text : "";
+  }
+  for (const ContextPiece& piece : pieces) {
+    const std::vector<TokenId> tokens = tokenizer_->encode(piece.path + "\n" + piece.text);
+    if (anchor.context_tokens.size() + tokens.size() + 1 > max_tokens) continue;
+    anchor.context_tokens.push_back(separator);
+    anchor.context_tokens.insert(anchor.context_tokens.end(), tokens.begin(), tokens.end());
+  }
+  return "";
+}
+
 PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_start,
                                        const SyntaxTree* tree, string_view path,
                                        Budget budget) const {
@@ -172,6 +200,10 @@ PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_sta
     if (language != nullptr) anchor.language = language->fence;
   }
   take_suffix(site.text.substr(suffix_start), budget.suffix, anchor);
+  anchor.header = take_context(site, tree, path, budget, anchor);
+  const size_t taken = anchor.context_tokens.size() +
+                       (anchor.header.empty() ? 0 : tokenizer_->encode(anchor.header).size());
+  budget.prefix -= std::min(budget.prefix, taken);
   // All of it while that fits with room to type; otherwise a good part of it.
   const size_t roomy = budget.prefix - budget.prefix / 10;
   if (site.offset <= roomy * kMaxBytesPerToken &&
@@ -183,7 +215,7 @@ PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_sta
     const size_t max_bytes = budget.prefix * kHeaderShare / 100 * 3;
     const Tree calm = without_line(*tree, site);
     const string_view kept = site.text.substr(anchor.start, site.offset - anchor.start);
-    anchor.header = file_header(calm == nullptr ? *tree : *calm, anchor.start, kept, max_bytes);
+    anchor.header += file_header(calm == nullptr ? *tree : *calm, anchor.start, kept, max_bytes);
   }
   return anchor;
 }
@@ -229,6 +261,7 @@ std::vector<TokenId> PromptBuilder::with_fim_tokens(const std::vector<TokenId>& 
     out.insert(out.end(), tokens.begin(), tokens.end());
   };
   if (format_->bos >= 0) out.push_back(format_->bos);
+  append(anchor.context_tokens);
   if (fim.file_separator >= 0 && !path.empty()) {
     out.push_back(fim.file_separator);
     append(path);

@@ -7,11 +7,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/base/result.h"
 #include "engine/config/prompt_format.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "lsp/completion/context_pieces.h"
 #include "lsp/completion/prompt_window.h"
 #include "lsp/context/cursor_site.h"
 #include "lsp/syntax/parser.h"
@@ -33,6 +35,12 @@ class PromptBuilder {
  public:
   PromptBuilder(const engine::Tokenizer& tokenizer, const engine::PromptFormat& format)
       : tokenizer_(&tokenizer), format_(&format) {}
+
+  // From now on anchors are told of other files, too. `file_path` is this document's, absolute.
+  void use_context(ContextChoice choice, std::string file_path) {
+    context_ = std::move(choice);
+    file_path_ = std::move(file_path);
+  }
 
   // `site` looks at *text; `tree` is the text's or null. At most `budget_tokens`; an error says why
   // that is not enough.
@@ -62,6 +70,8 @@ class PromptBuilder {
   Path short_path(std::string_view path, size_t max_tokens) const;
   PromptAnchor new_anchor(const CursorSite& site, size_t suffix_start, const SyntaxTree* tree,
                           std::string_view path, Budget budget) const;
+  std::string take_context(const CursorSite& site, const SyntaxTree* tree, std::string_view path,
+                           Budget budget, PromptAnchor& anchor) const;
   size_t window_start(const CursorSite& site, const SyntaxTree* tree, size_t max_tokens) const;
   void take_suffix(std::string_view after, size_t max_tokens, PromptAnchor& anchor) const;
   size_t new_answer_start(const CursorSite& site, size_t window_start) const;
@@ -80,6 +90,8 @@ class PromptBuilder {
 
   const engine::Tokenizer* tokenizer_;
   const engine::PromptFormat* format_;
+  ContextChoice context_;
+  std::string file_path_;
   PromptWindow window_;
 };
 

@@ -171,7 +171,7 @@ struct CompletionPipeline::Impl {
   }};
 };
 
-CompletionPipeline::CompletionPipeline(std::shared_ptr<engine::Engine>)
+CompletionPipeline::CompletionPipeline(std::shared_ptr<engine::Engine>, ContextChoice)
     : impl_(std::make_unique<Impl>()) {}
 CompletionPipeline::~CompletionPipeline() = default;
 
