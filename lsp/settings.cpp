@@ -26,7 +26,7 @@ const std::array kRows = {
     SettingRow{"completion.maxLines", "Longest suggestion, in lines.",
                IntegerSetting{&Settings::completion_max_lines, 1, 200}},
     SettingRow{"completion.contextTokens",
-               "Longest prompt, in tokens; 0: as much as the model takes.",
+               "Longest prompt, in tokens; 0: as much as the model takes, on a CPU at most 2048.",
                IntegerSetting{&Settings::completion_context_tokens, 0, 1 << 20}},
     SettingRow{"completion.prepareNext",
                "Make the suggestion that follows the one on display, so that it is there when that "

@@ -262,7 +262,7 @@ std::array<NamedConfig, 6> known_configs() {
   pocket.n_kv_heads = 4;
   pocket.head_dim = 64;
   pocket.vocab = 16384;
-  pocket.max_positions = 2048;
+  pocket.max_positions = 4096;
   pocket.rope_theta = 10000;
   pocket.tied_head = true;
   pocket.bos = 16373;

@@ -7,6 +7,15 @@
 #include "lsp/context/secret_files.h"
 
 namespace incipit::lsp {
+
+namespace {
+
+// Of what is not in the cache yet, 2,048 tokens take a CPU a second even with a small model; more
+// of them hardly made suggestions better (docs/evaluation.md).
+constexpr int32_t kCpuPromptTokens = 2048;
+
+}  // namespace
+
 PipelineWorker::PipelineWorker(std::shared_ptr<engine::Engine> engine,
                                std::shared_ptr<PipelineInbox> inbox, ContextChoice context)
     : engine_(std::move(engine)),
@@ -59,7 +68,8 @@ void PipelineWorker::handle(PipelineEvent event) {
 
 int32_t PipelineWorker::prompt_budget(int32_t wanted, int32_t max_tokens) const {
   const int32_t room = engine_->info().context_tokens - max_tokens;
-  return wanted > 0 ? std::min(wanted, room) : room;
+  if (wanted > 0) return std::min(wanted, room);
+  return engine_->info().device.starts_with("cpu") ? std::min(room, kCpuPromptTokens) : room;
 }
 
 // The engine's callbacks only post.

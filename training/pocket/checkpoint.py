@@ -1,5 +1,4 @@
 """Checkpoint folders in Hugging Face's layout, and the parts in which results travel."""
-import glob
 import hashlib
 import json
 import os
@@ -11,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 import safetensors_io
-from common import HERE, WORK, hf_config
+from common import TOKENIZER, WORK, hf_config
 from quantize import GROUP
 from tokenizer import BOS, EOS, EOT, PAD
 
@@ -48,8 +47,8 @@ def write(folder, tensors, dtype, quantized=False):
     _json(dict(bos_token_id=BOS, eos_token_id=[EOS, EOT], pad_token_id=PAD, do_sample=False, max_new_tokens=64),
           folder, "generation_config.json")
     _json(PROMPTS, folder, "pocket.json", indent=1)
-    for file in glob.glob(os.path.join(HERE, "tokenizer", "*.json")):
-        shutil.copy(file, folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        shutil.copy(os.path.join(TOKENIZER, name), folder)
     safetensors_io.save(folder + "/model.safetensors", tensors)
 
 

@@ -3,6 +3,9 @@ import os
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# The tokenizer is that of the shipped model; run.sh puts it beside the program where it works on a copy.
+_BESIDE = os.path.join(HERE, "tokenizer")
+TOKENIZER = _BESIDE if os.path.isdir(_BESIDE) else os.path.join(HERE, "..", "..", "engine", "models", "pocket")
 WORK = os.environ.get("PK_WORK", "/tmp/pocket-work")
 TOY = os.environ.get("PK_TOY") == "1"  # the same program on a small model: tests and rehearsals on a CPU
 

@@ -50,6 +50,8 @@ case ${1:-} in
     if [ -e "$W/started" ]; then echo "already started here, waiting on"; else
       mkdir -p "$W/code"
       cp -r "$HERE"/. "$W/code/" || exit 1
+      model=$HERE/../../engine/models/pocket
+      if [ -d "$model" ]; then mkdir -p "$W/code/tokenizer" && cp "$model"/*token*.json "$W/code/tokenizer/"; fi
       date +%s > "$W/started"
       [ -n "$PK_LEFT_S" ] && export PK_DEADLINE=$(($(date +%s) + PK_LEFT_S))
       nvidia-smi -L 2>/dev/null; nproc; free -g | sed -n 2p; df -h /tmp | tail -1; g++ --version 2>/dev/null | head -1

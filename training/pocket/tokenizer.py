@@ -6,13 +6,13 @@ import subprocess
 
 import numpy as np
 
-from common import HERE, WORK, path
+from common import HERE, TOKENIZER, WORK, path
 
 SPECIALS = ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
             "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>"]
 BASE = 16373
 BOS, EOS, START_HEADER, END_HEADER, EOT, PREFIX, SUFFIX, MIDDLE, PAD, REPO, FILE_SEP = range(BASE, BASE + 11)
-FILE = os.path.join(HERE, "tokenizer", "tokenizer.json")
+FILE = os.path.join(TOKENIZER, "tokenizer.json")
 
 
 def byte_of_char():

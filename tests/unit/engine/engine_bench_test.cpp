@@ -90,7 +90,7 @@ TEST(EngineBench, NamesTheCountThatTheModelCannotHold) {
   const auto report = run_engine_bench(options);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().message,
-            "bench: prompt-tokens: want 2..2047 (the model's context is 2048), found 5000");
+            "bench: prompt-tokens: want 2..4095 (the model's context is 4096), found 5000");
   options.prompt_tokens = 0;
   EXPECT_FALSE(run_engine_bench(options).ok());
 }
@@ -98,11 +98,11 @@ TEST(EngineBench, NamesTheCountThatTheModelCannotHold) {
 TEST(EngineBench, ShortensNoPrefixThatWasAskedFor) {
   EngineBenchOptions options;
   options.synthetic = "pocket";
-  options.cached_tokens = 3000;
+  options.cached_tokens = 5000;
   const auto report = run_engine_bench(options);
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().message,
-            "bench: cached-tokens: want 1..2030 (the model's context is 2048), found 3000");
+            "bench: cached-tokens: want 1..4078 (the model's context is 4096), found 5000");
 }
 
 TEST(EngineBench, NamesAnUnknownShape) {

@@ -17,8 +17,7 @@ namespace {
 
 TEST(ModelGoldenInt8Kv, StaysWithinTheBoundOfItsRounding) {
   const Arithmetic arithmetic = {
-      .layer = std::sqrt(2 * kEpsQuantised * kEpsQuantised + 2 * kEpsKvInt8 * kEpsKvInt8),
-      .head = 0};
+      .layer = std::hypot(std::sqrt(2.0) * kEpsQuantised, int8_kv_layer_eps()), .head = 0};
   const Weights<kernels::CpuTile> weights = pocket(HeadFormat::kF16);
   const StepCapacity capacity = {.max_rows = kContext,
                                  .max_logit_rows = kContext,

@@ -25,8 +25,8 @@ namespace {
 
 constexpr double kEpsHalf = 2.8e-4;
 const Arithmetic kFp16 = {.layer = std::sqrt(8.0) * kEpsHalf, .head = kEpsHalf};
-const Arithmetic kInt8Kv = {
-    .layer = std::sqrt(8 * kEpsHalf * kEpsHalf + 2 * kEpsKvInt8 * kEpsKvInt8), .head = kEpsHalf};
+const Arithmetic kInt8Kv = {.layer = std::hypot(std::sqrt(8.0) * kEpsHalf, int8_kv_layer_eps()),
+                            .head = kEpsHalf};
 
 struct Formats {
   HeadFormat head;
