@@ -1,4 +1,5 @@
 """Checkpoint folders in Hugging Face's layout, and the parts in which results travel."""
+import glob
 import hashlib
 import json
 import os
