@@ -11,6 +11,7 @@ set(INCIPIT_PUBLIC_HEADERS
   engine/config/engine_options.h
   engine/config/model_config.h
   engine/config/prompt_format.h
+  engine/config/prompt_layout.h
   engine/engine.h
   engine/sampling/sampling_params.h
   engine/sampling/stop_rules.h
