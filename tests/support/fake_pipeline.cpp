@@ -138,7 +138,7 @@ void FakePipeline::cancel_everything() {
     changed_.notify_all();
   }
   for (const auto& done : completions) {
-    if (done) done(lsp::CompletionOutcome{{}, "cancelled", true, {}});
+    if (done) done(lsp::CompletionOutcome{{}, {}, "cancelled", true, {}});
   }
   for (const auto& done : explanations) {
     if (done) done(lsp::ExplainOutcome{"", {}, true, {}, {}});

@@ -70,7 +70,7 @@ TEST_F(Completion, IsNeverAnErrorWhenThereIsNothingToSuggest) {
   EXPECT_EQ(client.call(kInline, params())["result"], empty_list());
   EXPECT_EQ(why_empty(), "the document is not open");
   pipeline.answer_with([](const lsp::CompletionRequest&) {
-    return lsp::CompletionOutcome{{}, "nothing new", false, {}};
+    return lsp::CompletionOutcome{{}, {}, "nothing new", false, {}};
   });
   server.open(kUri, "x");
   EXPECT_EQ(client.call(kInline, params())["result"], empty_list());
