@@ -75,10 +75,10 @@ class RealServerTest(unittest.TestCase):
     def test_a_suggestion_of_several_lines_is_drawn_below_and_inserted_whole(self):
         nvim = self.start()
         nvim.open("point.py", PYTHON)
-        nvim.type("GA<BS><BS>")
+        nvim.type("G")
         nvim.command("set noautoindent indentexpr=")
         ghost = None
-        for line in ("def main():", "def test_moved():", "def scaled(point, factor):"):
+        for line in ("def mean(values):", "def scaled(point, factor):"):
             nvim.type(f"<Esc>Go<Esc>o{line}")
             ghost = nvim.wait_for_ghost()
             if len(ghost) > 1:

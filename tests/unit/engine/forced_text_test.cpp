@@ -12,11 +12,11 @@
 namespace incipit::engine {
 namespace {
 
-const std::vector<std::string> kVocabulary = {"",   "r", "re", "return", "ret", "t",
-                                              "\n", "x", "et", "urn",    "u",   "return x"};
+const std::vector<std::string> kForcedVocabulary = {"",   "r", "re", "return", "ret", "t",
+                                                    "\n", "x", "et", "urn",    "u",   "return x"};
 
 std::string_view vocabulary_bytes(TokenId token) {
-  return kVocabulary[static_cast<size_t>(token)];
+  return kForcedVocabulary[static_cast<size_t>(token)];
 }
 
 class ForcedTextTest : public ::testing::Test {
@@ -40,7 +40,7 @@ class ForcedTextTest : public ::testing::Test {
   }
 
   const ByteTokens byte_tokens_ =
-      find_byte_tokens(vocabulary_bytes, static_cast<int32_t>(kVocabulary.size()));
+      find_byte_tokens(vocabulary_bytes, static_cast<int32_t>(kForcedVocabulary.size()));
 };
 
 using Tokens = std::vector<TokenId>;
