@@ -178,6 +178,10 @@ Result<void> EngineLoop::check(const GenerateRequest& request) const {
     return invalid(fmt::format("max_lines: want >= 0, found {}", stop.max_lines));
   if (std::ranges::any_of(stop.stop_strings, &std::string::empty))
     return invalid("stop_strings: an empty string would end every answer at once");
+  for (const char c : request.forced_text)
+    if (byte_tokens_[static_cast<unsigned char>(c)] < 0)
+      return invalid(fmt::format("forced_text: the vocabulary has no token for the byte {:#04x}",
+                                 static_cast<unsigned>(static_cast<unsigned char>(c))));
   if (scheduler_->waiting().size() >= kMaxWaiting)
     return Error{ErrorCode::kOutOfMemory,
                  fmt::format("{} requests are waiting already", kMaxWaiting)};

@@ -130,6 +130,17 @@ TEST_F(EngineLoopTest, GuessesUpToTheEndOfTheContextAndOfThePages) {
   expect_no_leak();
 }
 
+TEST_F(EngineLoopTest, RefusesAForcedTextThatTheVocabularyCannotSpell) {
+  start();
+  GenerateRequest request;
+  request.prompt = counting(25);
+  request.forced_text = "ab1";
+  const Generation generation = run(request);
+  EXPECT_EQ(generation.reason, FinishReason::kError);
+  ASSERT_TRUE(generation.error.has_value());
+  EXPECT_THAT(generation.error->message, HasSubstr("no token for the byte 0x31"));
+}
+
 TEST_F(EngineLoopTest, BeginsWithTheForcedTextAndGoesOnFreely) {
   for (const int32_t n_guesses : {0, 7}) {
     start({.draft_tokens = n_guesses});
