@@ -62,6 +62,15 @@ class PipelineAhead : public testing::Test {
     return answer.get();
   }
 
+  // What was asked and followed so far has been seen, and the model has not answered since: reading
+  // ahead in another file comes after it, and is request number n.
+  void wait_until_heard(size_t n) {
+    CompletionRequest there = request_at("class A:\n    x = $0\n");
+    there.document.uri = "file:///src/b.py";
+    pipeline_->prewarm(there.document, there.offset);
+    engine_->wait_for_requests(n);
+  }
+
   void wait_until_cancelled(size_t request_idx) {
     while (!engine_->requests().at(request_idx).cancel.cancelled()) std::this_thread::yield();
   }
@@ -114,6 +123,7 @@ TEST_F(PipelineAhead, TakenBeforeItIsReadyWhatWasBegunBecomesTheAnswer) {
   engine_->wait_for_requests(2);
   engine_->reply_with_text("\n    return 0\n");  // for whoever comes later
   std::future<CompletionOutcome> second = start(accepted(request, first.items[0]));
+  wait_until_heard(3);
   EXPECT_EQ(play(std::move(second)).cancelled, false);
   EXPECT_FALSE(engine_->requests()[1].cancel.cancelled());
   for (size_t i = 2; i < engine_->n_requests(); ++i)
@@ -167,6 +177,7 @@ TEST_F(PipelineAhead, ADeviationIsNoticedAlsoWhenTheModelAnswersLater) {
   engine_->wait_for_requests(1);
   const CompletionRequest now = request_at("def f(items):\n    total = max$0\n");
   pipeline_->follow(now.document, now.offset, false);  // it might have said that
+  wait_until_heard(2);
   EXPECT_EQ(play(std::move(outcome)).why_empty, "the text changed meanwhile");
 }
 
