@@ -26,6 +26,7 @@ export function statusTests(test) {
     await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Disable suggestions' }).first().click();
     await workbench.status('suggestions are off');
     await workbench.shot('status-off');
+    await workbench.focusEditor();
     await workbench.type('    return ');
     await eventually('the reason', async () => /Nothing shown because/.test(await workbench.hoverText()));
     assert.equal(await workbench.ghost(), '');
