@@ -76,8 +76,8 @@ export function recoveryTests(test) {
   });
 
   test('a wrong setting gets a message with key, wanted and found', async (workbench) => {
-    workbench.server.configure({ 'incipit.device': 'toaster' });
-    await workbench.notification(/incipit\.device.*toaster/s);
+    workbench.server.configure({ 'incipit.completion.maxTokens': 0 });
+    await workbench.notification(/incipit\.completion\.maxTokens: want an integer 1\.\.1024, found 0/);
     await workbench.shot('wrong-setting');
     workbench.server.configure({});
     await workbench.status('ready');
