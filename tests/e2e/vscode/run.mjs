@@ -4,6 +4,7 @@ import { Workbench } from './workbench.mjs';
 import { completionTests } from './completion_tests.mjs';
 import { freezeTests } from './freeze_tests.mjs';
 import { statusTests } from './status_tests.mjs';
+import { modelTests } from './model_tests.mjs';
 import { recoveryTests } from './recovery_tests.mjs';
 
 const [vsix, shots, pattern = ''] = process.argv.slice(2);
@@ -31,6 +32,7 @@ describe('incipit in VS Code', { timeout: 600_000 }, () => {
 
   completionTests(test);
   statusTests(test);
+  modelTests(test);
   freezeTests(test);
   recoveryTests(test);
 
