@@ -54,7 +54,8 @@ export class Workbench {
   }
 
   async load() {
-    await this.page.goto(`${this.server.url}?folder=${encodeURIComponent(this.server.workspace)}`);
+    const folder = encodeURIComponent(this.server.workspace);
+    await this.page.goto(`${this.server.url}?folder=${folder}`, { timeout: 60_000 });
     await this.page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
     await this.status('ready', 60_000);
   }
