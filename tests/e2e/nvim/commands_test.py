@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from client_case import ClientTest, PLUGIN, ROOT  # noqa: E402
+from client_case import ClientTest, PLUGIN, ROOT, rule  # noqa: E402
 from nvim_session import NvimSession  # noqa: E402
 
 
@@ -63,7 +63,81 @@ class CommandsTest(ClientTest):
         nvim.open("health.py", "\n")
         nvim.command("checkhealth incipit")
         report = "\n".join(nvim.lines())
-        self.assertIn("the server is running, 1 buffer(s) attached", report)
+        for part in ("the server is running, 1 buffer(s) attached", "the model: ready",
+                     "suggestions are drawn over the rest of the line"):
+            self.assertIn(part, report)
+        self.assertNotIn("was mapped to something else", report)
+
+    def test_checkhealth_names_a_key_that_something_else_took(self):
+        nvim = self.start()
+        nvim.open("health.py", "\n")
+        nvim.command("inoremap <Tab> other")
+        nvim.command("checkhealth incipit")
+        self.assertIn("the key <Tab> (keys.accept) was mapped to something else", "\n".join(nvim.lines()))
+
+    def test_subcommands_and_their_arguments_are_completed(self):
+        nvim = self.start()
+        def complete(line):
+            return nvim.lua("return vim.fn.getcompletion(..., 'cmdline')", line)
+        self.assertEqual(complete("Incipit "), [
+            "chat", "docs", "explain", "fix", "log", "restart", "rewrite", "status", "stop", "tests", "toggle"])
+        self.assertEqual(complete("Incipit re"), ["restart", "rewrite"])
+        self.assertEqual(complete("1,3Incipit rewrite add"), ["add types"])
+        self.assertEqual(complete("Incipit rewrite use clearer n"), ["names"])
+        self.assertEqual(complete("Incipit status "), [])
+
+    def test_a_wrong_subcommand_is_named(self):
+        nvim = self.start()
+        nvim.command("Incipit explian")
+        nvim.command("Incipit log now")
+        self.assertEqual(nvim.messages(), [
+            "incipit: :Incipit explian: want one of chat, docs, explain, fix, log, restart, rewrite, status, stop, tests, toggle",
+            'incipit: :Incipit log takes no argument, found "now"'])
+
+    def test_log_opens_what_the_server_writes_to(self):
+        nvim = self.start()
+        path = os.path.join(nvim.directory, "server.log")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("one\ntwo\n")
+        nvim.lua("require('incipit').config().cmd = { 'incipit', 'lsp', '--log-file', ... }", path)
+        nvim.command("Incipit log")
+        self.assertEqual(nvim.lua("return vim.api.nvim_buf_get_name(0)"), path)
+        self.assertEqual(nvim.cursor(), [2, 0])
+
+    def test_the_status_line_follows_the_server(self):
+        line = "return require('incipit').statusline()"
+        nvim = self.start(rule("a", hold=True), status={"state": "loading", "loadFraction": 0.42})
+        self.assertEqual(nvim.lua(line), "")
+        nvim.lua("""_G.states = {}
+          vim.api.nvim_create_autocmd('User', { pattern = 'IncipitState', callback = function()
+            table.insert(_G.states, require('incipit').state().name) end })""")
+        nvim.open("status.py", "\n")
+        nvim.wait("the percentage", lambda: nvim.lua(line) == "incipit 42%")
+        self.assertEqual(nvim.lua("return require('incipit').statusline { escaped = true }"), "incipit 42%%")
+        handler = "vim.lsp.get_client_by_id(require('incipit.client').get().id).config.handlers['$/progress']"
+        nvim.lua(handler + "(nil, { token = 'incipit/load/1', value = { kind = 'report', percentage = 77 } }, "
+                 "{ client_id = require('incipit.client').get().id })")
+        self.assertEqual(nvim.lua(line), "incipit 77%")
+        self.assertEqual(nvim.lua("return _G.states[#_G.states]"), "loading")
+
+    def test_the_status_line_says_generating_and_off(self):
+        line = "return require('incipit').statusline()"
+        nvim = self.start(rule("a", hold=True))
+        nvim.open("status.py", "\n")
+        nvim.wait("the server to be ready", lambda: nvim.lua(line) == "incipit")
+        nvim.command("set laststatus=2 statusline=%{v:lua.require'incipit'.statusline()}")
+        nvim.type("ia")
+        nvim.wait("the request", lambda: "incipit …" in nvim.screen())
+        nvim.type("<Esc>")
+        nvim.wait("the end of it", lambda: nvim.lua(line) == "incipit")
+        nvim.command("Incipit toggle")
+        self.assertIn("incipit off", nvim.screen())
+
+    def test_the_status_line_says_that_the_model_failed(self):
+        nvim = self.start(status={"state": "failed", "message": "no such model"})
+        nvim.open("status.py", "\n")
+        nvim.wait("the error", "require('incipit').statusline() == 'incipit !'")
+        self.assertEqual(nvim.lua("return require('incipit').state().message"), "no such model")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Explanations and the commands that change code."""
 
 import os
+import signal
 import sys
 import unittest
 
@@ -24,6 +25,46 @@ class ExplainTest(ClientTest):
         nvim.wait("the window to close", "#vim.api.nvim_list_wins() == 1")
         nvim.wait("the cancel", lambda: self.received("$/cancelRequest"))
         self.assertEqual(nvim.messages(), [])
+
+    def test_the_window_has_colours_for_markdown_and_the_code_in_it(self):
+        nvim = self.start(explanation=["# Sum\n```", "python\nreturn 1\n```\n"])
+        nvim.open("explain.py", "def add(a, b):\n    return a + b\n\n")
+        nvim.command("1,2Incipit explain")
+        nvim.wait("the end", "not require('incipit.explain').running()")
+        group = "return vim.fn.synIDattr(vim.fn.synID(..., 1, 1), 'name')"
+        self.assertEqual(nvim.lua(group, 3), "pythonStatement")
+        self.assertIn("markdown", nvim.lua(group, 1))
+        self.assertEqual(nvim.lua("return vim.bo.filetype"), "")
+
+    def test_interrupt_stops_the_model_and_keeps_the_window_and_y_copies(self):
+        nvim = self.start(explanation=["Adds two"], hold_explanation=True)
+        nvim.open("explain.py", "def add(a, b):\n    return a + b\n\n")
+        nvim.command("1,2Incipit explain")
+        nvim.wait("the text", "require('incipit.float').text() == 'Adds two'")
+        nvim.type("y")
+        nvim.wait("the copy", lambda: nvim.lua("return vim.fn.getreg('\"')") == "Adds two")
+        nvim.type("<C-c>")
+        nvim.wait("the cancel", lambda: self.received("$/cancelRequest"))
+        nvim.wait("the note", "require('incipit.float').text() == 'Adds two\\n\\n_cancelled_'")
+        nvim.type("q")
+        nvim.wait("the window to close", "#vim.api.nvim_list_wins() == 1")
+        self.assertEqual(nvim.messages(), ["incipit: copied"])
+
+    def test_a_server_that_dies_ends_the_explanation(self):
+        nvim = self.start(explanation=["Adds two"], hold_explanation=True)
+        nvim.open("explain.py", "def add(a, b):\n    return a + b\n\n")
+        nvim.command("1,2Incipit explain")
+        nvim.wait("the text", "require('incipit.float').text() == 'Adds two'")
+        os.kill(nvim.lua("return require('incipit.client').describe().pid"), signal.SIGKILL)
+        nvim.wait("the end", "require('incipit.float').text() == 'incipit: the server ended meanwhile'")
+
+    def test_rewrite_without_an_instruction_asks_for_it(self):
+        nvim = self.start(before_setup="vim.ui.input = function(_, on_done) on_done('be shorter') end",
+                          edit_result={"result": {"applied": True, "edits": 1, "text": "x"}})
+        nvim.open("size.py", "def f(a):\n    return a\n")
+        nvim.command("1,2Incipit rewrite")
+        nvim.wait("the command", lambda: self.received("workspace/executeCommand"))
+        self.assertEqual(self.received("workspace/executeCommand")[0]["params"]["arguments"][2], "be shorter")
 
     def test_explains_exactly_the_selected_characters(self):
         nvim = self.start(explanation=["ok"])

@@ -1,6 +1,7 @@
 """The life of the server process, and its messages."""
 
 import os
+import signal
 import sys
 import unittest
 
@@ -35,6 +36,19 @@ class ServerLifeTest(ClientTest):
         nvim.wait("the server", "require('incipit.client').ready(vim.fn.bufnr())")
         nvim.type("ix")
         nvim.wait_for_ghost("yz")
+
+    def test_a_killed_server_comes_back_and_goes_on(self):
+        nvim = self.start(rule("x", item("yz")))
+        nvim.open("killed.py", "\n")
+        nvim.type("ix")
+        nvim.wait_for_ghost("yz")
+        os.kill(nvim.lua("return require('incipit.client').describe().pid"), signal.SIGKILL)
+        nvim.wait_for_no_ghost()
+        nvim.wait("a new server", lambda: len(self.received("initialize")) == 2)
+        nvim.wait("the server", "require('incipit.client').ready(vim.fn.bufnr())")
+        nvim.type("<BS>x")
+        nvim.wait_for_ghost("yz")
+        self.assertEqual(self.server_text(), "x\n")
 
     def test_a_missing_program_is_one_message(self):
         self.log_path = "/nonexistent"

@@ -77,9 +77,13 @@ function M:to_markdown()
   for _, message in ipairs(self.messages) do
     vim.list_extend(lines, { message.role == 'user' and '## You' or '## incipit', '' })
     for _, piece in ipairs(message.context or {}) do context_lines(lines, piece) end
-    vim.list_extend(lines, vim.split(message.content, '\n', { plain = true }))
-    if message.note then vim.list_extend(lines, { '', '_' .. message.note .. '_' }) end
-    lines[#lines + 1] = ''
+    if message.content ~= '' or not message.note then
+      vim.list_extend(lines, vim.split(message.content, '\n', { plain = true }))
+      if message.note then lines[#lines + 1] = '' end
+    end
+    if message.note then vim.list_extend(lines, { '_' .. message.note .. '_' }) end
+    -- An answer that has not begun ends with the line where its first piece goes.
+    if message.content ~= '' or message.note then lines[#lines + 1] = '' end
   end
   return table.concat(lines, '\n')
 end
