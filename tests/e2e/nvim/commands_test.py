@@ -106,19 +106,16 @@ class CommandsTest(ClientTest):
 
     def test_the_status_line_follows_the_server(self):
         line = "return require('incipit').statusline()"
-        nvim = self.start(rule("a", hold=True), status={"state": "loading", "loadFraction": 0.42})
+        nvim = self.start(status={"state": "loading", "loadFraction": 0.42}, load=[50, 77])
         self.assertEqual(nvim.lua(line), "")
         nvim.lua("""_G.states = {}
           vim.api.nvim_create_autocmd('User', { pattern = 'IncipitState', callback = function()
-            table.insert(_G.states, require('incipit').state().name) end })""")
+            local state = require('incipit').state()
+            table.insert(_G.states, state.name .. (state.percent or '')) end })""")
         nvim.open("status.py", "\n")
-        nvim.wait("the percentage", lambda: nvim.lua(line) == "incipit 42%")
-        self.assertEqual(nvim.lua("return require('incipit').statusline { escaped = true }"), "incipit 42%%")
-        handler = "vim.lsp.get_client_by_id(require('incipit.client').get().id).config.handlers['$/progress']"
-        nvim.lua(handler + "(nil, { token = 'incipit/load/1', value = { kind = 'report', percentage = 77 } }, "
-                 "{ client_id = require('incipit.client').get().id })")
-        self.assertEqual(nvim.lua(line), "incipit 77%")
-        self.assertEqual(nvim.lua("return _G.states[#_G.states]"), "loading")
+        nvim.wait("the percentage", lambda: nvim.lua(line) == "incipit 77%")
+        self.assertEqual(nvim.lua("return require('incipit').statusline { escaped = true }"), "incipit 77%%")
+        self.assertEqual(nvim.lua("return _G.states"), ["loading", "loading42", "loading50", "loading77"])
 
     def test_the_status_line_says_generating_and_off(self):
         line = "return require('incipit').statusline()"

@@ -4,7 +4,7 @@ usage: fake_server.py RULES.json LOG.jsonl
 
 RULES: {"completions": [{"after": "def f(", "items": [...], "hold": false}, ...],
         "explanation": ["piece", ...], "hold_explanation": false,
-        "status": {...}, "message": "shown after initialized", "message_type": 2,
+        "status": {...}, "load": [percentage, ...] after the first answer to incipit/status, "message": "shown after initialized", "message_type": 2,
         "chat": {"pieces": ["piece", ...], "result": {...}, "error": {...}, "hold": false}}
 The first rule whose "after" ends the cursor's line before the cursor gives the items ("by_hand": only to who asks by
 hand); "hold" never answers until cancelled. A document that contains DIE ends the process with status 3. Every message
@@ -98,6 +98,11 @@ class FakeServer:
         report({"kind": "end"})
         self.send({"id": request["id"], "result": "".join(pieces)})
 
+    def load(self):
+        for count, percentage in enumerate(self.rules.pop("load", [])):
+            value = {"kind": "report" if count else "begin", "title": "Loading", "percentage": percentage}
+            self.send({"method": "$/progress", "params": {"token": "incipit/load/1", "value": value}})
+
     def chat(self, request):
         token = request["params"].get("workDoneToken")
         def report(value):
@@ -145,6 +150,7 @@ class FakeServer:
             self.send({"id": message["id"], "result": self.documents[params["uri"]]})
         elif method == "incipit/status":
             self.send({"id": message["id"], "result": self.rules.get("status", {"state": "ready"})})
+            self.load()
         elif method == "$/cancelRequest":
             if self.held.pop(params["id"], None):
                 self.send({"id": params["id"], "error": {"code": -32800, "message": "cancelled"}})
