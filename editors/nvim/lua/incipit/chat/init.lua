@@ -138,6 +138,9 @@ end
 
 function M.setup(config) state.options = config.chat end
 
+-- The conversation as Markdown.
+function M.markdown() return state.conversation:to_markdown() end
+
 -- Whether the model is writing an answer; for tests.
 function M.running() return state.answer ~= nil end
 
