@@ -58,6 +58,20 @@ class CommandsTest(ClientTest):
         self.assertIn("*incipit*", "\n".join(nvim.lines()))
         self.assertEqual(nvim.messages(), [])
 
+    def test_works_as_an_optional_package(self):
+        directory = tempfile.mkdtemp(prefix="incipit-nvim-")
+        package = os.path.join(directory, "pack", "incipit", "opt", "incipit")
+        os.makedirs(os.path.dirname(package))
+        os.symlink(PLUGIN, package)
+        nvim = NvimSession(None, f"""
+          vim.opt.packpath:append('{directory}')
+          vim.cmd('packadd incipit')
+          require('incipit').setup {{ cmd = {{ '/nonexistent/incipit', 'lsp' }} }}""", directory)
+        self.addCleanup(nvim.close)
+        self.assertEqual(nvim.lua("return vim.fn.exists(':Incipit')"), 2)
+        nvim.command("checkhealth incipit")
+        self.assertIn("ERROR: the program was not found; looked for: /nonexistent/incipit", "\n".join(nvim.lines()))
+
     def test_checkhealth_reports(self):
         nvim = self.start()
         nvim.open("health.py", "\n")
@@ -91,7 +105,8 @@ class CommandsTest(ClientTest):
         nvim.command("Incipit explian")
         nvim.command("Incipit log now")
         self.assertEqual(nvim.messages(), [
-            "incipit: :Incipit explian: want one of chat, docs, explain, fix, log, restart, rewrite, status, stop, tests, toggle",
+            "incipit: :Incipit explian: want one of chat, docs, explain, fix, log, restart, rewrite, status, stop, "
+            "tests, toggle",
             'incipit: :Incipit log takes no argument, found "now"'])
 
     def test_log_opens_what_the_server_writes_to(self):

@@ -4,7 +4,8 @@ usage: fake_server.py RULES.json LOG.jsonl
 
 RULES: {"completions": [{"after": "def f(", "items": [...], "hold": false}, ...],
         "explanation": ["piece", ...], "hold_explanation": false,
-        "status": {...}, "load": [percentage, ...] after the first answer to incipit/status, "message": "shown after initialized", "message_type": 2,
+        "status": {...}, "load": [percentage, ...] reported after the first answer to incipit/status,
+        "message": "shown after initialized", "message_type": 2,
         "chat": {"pieces": ["piece", ...], "result": {...}, "error": {...}, "hold": false}}
 The first rule whose "after" ends the cursor's line before the cursor gives the items ("by_hand": only to who asks by
 hand); "hold" never answers until cancelled. A document that contains DIE ends the process with status 3. Every message

@@ -7,8 +7,8 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from client_case import ClientTest, item, rule  # noqa: E402
 
-# The functions of vim.lsp.inline_completion that the plugin uses, as Neovim 0.12 documents them: get() accepts later and
-# tells at once whether it will; the item's range is a vim.Range.
+# The functions of vim.lsp.inline_completion that the plugin uses, as Neovim 0.12 has them: get() accepts later and tells
+# at once whether it will; the item's range is a vim.Range.
 NATIVE = """
   local calls, current = {}, nil
   _G.native = { calls = calls }
@@ -19,7 +19,10 @@ NATIVE = """
     vim.api.nvim_buf_set_extmark(0, namespace, at[1] - 1, at[2], { virt_text = { { text } } })
   end
   vim.lsp.inline_completion = {
-    enable = function(on, filter) table.insert(calls, { 'enable', on, filter.client_id }) end,
+    enable = function(on, filter)
+      assert(not (filter.bufnr and filter.client_id), 'bufnr and client_id are mutually exclusive')
+      table.insert(calls, { 'enable', on, filter })
+    end,
     select = function(options) table.insert(calls, { 'select', options.count }) end,
     get = function(options)
       if not current then return false end
@@ -70,14 +73,31 @@ class NewerNeovimTest(ClientTest):
     def test_neovim_asks_and_draws_where_it_can(self):
         nvim = self.start_native()
         client_id = nvim.lua("return require('incipit.client').get().id")
-        self.assertEqual(self.calls("enable"), [[True, client_id]])
+        self.assertEqual(self.calls("enable"), [[True, {"bufnr": 1}]])
         nvim.type("ix")
         nvim.wait("the text", lambda: nvim.lines() == ["x"])
         self.assertEqual(self.server_text(), "x\n")
         self.assertEqual(self.received("textDocument/inlineCompletion"), [])
         nvim.type("<Esc>")
         nvim.command("Incipit toggle")
-        self.assertEqual(self.calls("enable")[-1], [False, client_id])
+        self.assertEqual(self.calls("enable")[-1], [False, {"client_id": client_id}])
+        nvim.command("Incipit restart")
+        nvim.wait("the server", lambda: len(self.received("initialize")) == 2)
+        nvim.wait("the new one to be switched off too", lambda: self.calls("enable")[-1] == [
+            False, {"client_id": nvim.lua("return require('incipit.client').get().id")}])
+        nvim.command("Incipit toggle")
+        self.assertEqual(self.calls("enable")[-1][0], True)
+
+    def test_neovim_is_stopped_from_asking_a_server_that_hangs(self):
+        nvim = self.start_native()
+        nvim.lua("""local client = require('incipit.client').get()
+          for i = 1, 4 do client.requests[1000 + i] = { type = 'pending', method = 'textDocument/inlineCompletion' } end
+          vim.cmd('doautocmd <nomodeline> User LspRequest')""")
+        nvim.wait("the pause", lambda: self.calls("enable")[-1][0] is False)
+        nvim.lua("""local client = require('incipit.client').get()
+          for i = 1, 4 do client.requests[1000 + i] = nil end
+          vim.cmd('doautocmd <nomodeline> User LspRequest')""")
+        nvim.wait("the end of it", lambda: self.calls("enable")[-1][0] is True)
 
     def test_keys_accept_all_or_a_part_of_what_neovim_shows(self):
         nvim = self.start_native()

@@ -30,7 +30,7 @@ local function warn_once(message)
   vim.notify('incipit: ' .. message, vim.log.levels.WARN)
 end
 
--- Events: 'initialized' (client), 'gone', 'load_progress' (value), 'trouble' (a message of the server of type error).
+-- Events: 'initialized' (client), 'attached' (buffer), 'gone', 'load_progress' (value), 'trouble' (a message of the server of type error).
 function M.on(event, callback)
   state.listeners[event] = state.listeners[event] or {}
   table.insert(state.listeners[event], callback)
@@ -186,6 +186,7 @@ local function attach_one(bufnr)
   if not state.client_id then return end
   if keep_listening_id then vim.lsp.buf_attach_client(bufnr, keep_listening_id) end
   vim.lsp.buf_attach_client(bufnr, state.client_id)
+  emit('attached', bufnr)
 end
 
 -- Starts the program and remembers its process: newer versions of Neovim do not tell which it is.

@@ -20,9 +20,9 @@ function M.call(client, name, ...)
   return client[name](...)
 end
 
--- Returns the id of the client, or nil. No buffer is attached.
+-- Returns the id of the client, or nil. No buffer is attached: before 0.11 vim.lsp.start() could not leave that out.
 function M.start_client(options)
-  if vim.fn.has('nvim-0.8') == 0 then return vim.lsp.start_client(options) end
+  if vim.fn.has('nvim-0.11') == 0 then return vim.lsp.start_client(options) end
   return vim.lsp.start(options, { attach = false, reuse_client = function() return false end })
 end
 

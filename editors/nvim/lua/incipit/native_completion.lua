@@ -12,6 +12,8 @@ local namespace = api.nvim_create_namespace('nvim.lsp.inline_completion')  -- Ne
 
 local state = { enabled = true, hanging = false }
 
+-- Neovim asks a client in a buffer when both are enabled: a client is unless switched off, a buffer is not unless
+-- switched on.
 local function enable(enabled)
   local live = client.get()
   if live then vim.lsp.inline_completion.enable(enabled, { client_id = live.id }) end
@@ -96,9 +98,10 @@ end
 
 function M.setup()
   local group = api.nvim_create_augroup('incipit_ghost', { clear = true })
+  client.on('attached', function(bufnr) vim.lsp.inline_completion.enable(true, { bufnr = bufnr }) end)
   client.on('initialized', function(live)
     state.hanging = false
-    vim.lsp.inline_completion.enable(state.enabled, { client_id = live.id })
+    if not state.enabled then vim.lsp.inline_completion.enable(false, { client_id = live.id }) end
   end)
   require('incipit.compat').on_request_change(group, vim.schedule_wrap(watch_for_hanging))
 end
