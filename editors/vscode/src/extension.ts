@@ -17,7 +17,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     arguments: () => settings().get<string[]>('server.arguments', []),
   });
   context.subscriptions.push(log, supervisor);
-  registerFeatures(context, supervisor);
+  registerFeatures(context, supervisor, log);
   await supervisor.start();
 }
 

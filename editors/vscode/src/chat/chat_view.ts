@@ -12,7 +12,7 @@ import { SessionStore, type Log } from './session_store';
 
 const viewId = 'incipit.chat';
 
-export function registerChat(context: vscode.ExtensionContext, backend: Backend, log: Log = console): void {
+export function registerChat(context: vscode.ExtensionContext, backend: Backend, log: Log): void {
   const view = new ChatView(context, backend, log);
   const command = (name: string, run: (...args: never[]) => unknown): vscode.Disposable =>
     vscode.commands.registerCommand(`incipit.${name}`, run);

@@ -11,7 +11,7 @@ export function registerExplain(context: vscode.ExtensionContext, backend: Backe
   context.subscriptions.push(
     panel,
     rememberEditor(),
-    vscode.commands.registerCommand('incipit.explainSelection', () => panel.explainSelection()),
+    vscode.commands.registerCommand('incipit.explainSelection', (uri?: vscode.Uri, range?: vscode.Range) => panel.explainSelection(uri, range)),
     vscode.commands.registerCommand('incipit.showExplanations', () => panel.reveal()),
     vscode.commands.registerCommand('incipit.stopExplanation', () => panel.stop()),
   );
@@ -33,18 +33,16 @@ class ExplainPanel implements vscode.Disposable {
     });
   }
 
-  async explainSelection(): Promise<string | undefined> {
+  // A menu passes the file it was opened on and no range; the server's code action passes both.
+  async explainSelection(uri?: vscode.Uri, range?: vscode.Range): Promise<string | undefined> {
     const editor = vscode.window.activeTextEditor ?? lastEditor();
-    if (!editor || editor.selection.isEmpty) {
+    const place = uri && range instanceof vscode.Range ? { uri, range } : editor && { uri: editor.document.uri, range: editor.selection };
+    if (!place || place.range.isEmpty) {
       void vscode.window.showInformationMessage(vscode.l10n.t('Select the code that is to be explained.'));
       return undefined;
     }
-    return this.explain(sourceOf(editor));
-  }
-
-  async explain(source: Source): Promise<string> {
     this.reveal();
-    return this.history.explain(source);
+    return this.history.explain(sourceOf(place.uri, place.range));
   }
 
   reveal(): void {
@@ -103,15 +101,14 @@ class ExplainPanel implements vscode.Disposable {
   }
 }
 
-function sourceOf(editor: vscode.TextEditor): Source {
-  const { start, end } = editor.selection;
+function sourceOf(uri: vscode.Uri, { start, end }: vscode.Range): Source {
   // A selection that ends at the start of a line does not take that line in.
   const lastLine = end.character === 0 && end.line > start.line ? end.line : end.line + 1;
   const lines = lastLine === start.line + 1 ? `${lastLine}` : `${start.line + 1}-${lastLine}`;
   return {
-    uri: editor.document.uri.toString(),
+    uri: uri.toString(),
     range: { start: { line: start.line, character: start.character }, end: { line: end.line, character: end.character } },
-    label: `${vscode.workspace.asRelativePath(editor.document.uri)}:${lines}`,
+    label: `${vscode.workspace.asRelativePath(uri)}:${lines}`,
   };
 }
 
