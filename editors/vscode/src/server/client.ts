@@ -15,6 +15,7 @@ import {
   type StaticFeature,
 } from 'vscode-languageclient/node';
 import { logLevelArgument, parseLogLine } from './log_line';
+import { serverSettings } from './settings';
 
 export interface Program {
   path: string;
@@ -120,12 +121,6 @@ function clientOptions(log: LogOutputChannel, middleware: Middleware): LanguageC
       stdout: () => {},
     },
   };
-}
-
-// The section `incipit` as the server knows it: `incipit.server.*` says how to start it, which is no concern of its own.
-export function serverSettings(section: unknown): unknown {
-  if (typeof section !== 'object' || section === null) return section;
-  return Object.fromEntries(Object.entries(section).filter(([key]) => key !== 'server'));
 }
 
 export const configurationMiddleware: Middleware = {
