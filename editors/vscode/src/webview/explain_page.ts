@@ -59,7 +59,8 @@ export class ExplainPage {
     this.source.hidden = !shown;
     this.empty.hidden = Boolean(shown);
     this.swap(this.stop, this.again, streaming);
-    this.again.hidden = streaming || !shown;
+    // A failed one says "Try again" where it says why.
+    this.again.hidden = streaming || !shown || shown.state === 'failed';
     this.copy.hidden = streaming || !shown?.text;
     this.text = shown?.text ?? '';
     if (!shown) return;
