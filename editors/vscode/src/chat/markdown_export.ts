@@ -24,7 +24,7 @@ function exportMessage(message: Message, texts: ExportTexts): string[] {
     streaming: texts.stopped,
     stopped: texts.stopped,
     cutOff: texts.cutOff,
-    failed: message.error ? `${texts.failed}: ${message.error}` : texts.failed,
+    failed: message.error ?? texts.failed,
   }[message.state];
   if (note) parts.push(`*${escapeInline(note)}*`);
   return parts;

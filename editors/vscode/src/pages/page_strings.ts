@@ -47,7 +47,7 @@ function chatStrings() {
     conversation: l10n.t('Conversation'),
     session: l10n.t('Chat'),
     question: l10n.t('Question'),
-    placeholder: l10n.t('Ask about code. Enter sends, Shift+Enter starts a new line, Escape stops.'),
+    placeholder: l10n.t('Ask about code (Enter sends)'),
     send: l10n.t('Send'),
     attachSelection: l10n.t('Attach Selection'),
     attachFile: l10n.t('Attach File…'),

@@ -42,7 +42,7 @@ test('says how an answer ended', () => {
   const session = newSession('a', 'A', 0);
   addMessage(session, 'assistant', 'half').state = 'stopped';
   Object.assign(addMessage(session, 'assistant', ''), { state: 'failed', error: 'no <model>' });
-  expect(exportMarkdown(session, texts)).toContain('half\n\n*Stopped.*\n\n## incipit\n\n*That did not work: no \\<model\\>*');
+  expect(exportMarkdown(session, texts)).toContain('half\n\n*Stopped.*\n\n## incipit\n\n*no \\<model\\>*');
 });
 
 test('the name of a file is one on every system', () => {

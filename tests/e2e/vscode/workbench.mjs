@@ -1,0 +1,185 @@
+// What a user does and sees in VS Code, in words of the tests.
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { chromium } from 'playwright-core';
+import * as codeServer from './code_server.mjs';
+
+export const patience = 30_000;
+
+const browserArguments = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+// Waits until `seen()` is true (or anything but null, undefined and false), and returns it.
+export async function eventually(what, seen, timeoutMs = patience) {
+  const end = Date.now() + timeoutMs;
+  let last;
+  while (Date.now() < end) {
+    last = await seen();
+    if (last !== undefined && last !== null && last !== false) return last;
+    await sleep(30);
+  }
+  assert.fail(`waited ${timeoutMs} ms for ${what}`);
+}
+
+export class Workbench {
+  constructor(shots) {
+    this.shots = shots;
+    mkdirSync(shots, { recursive: true });
+    this.server = new codeServer.CodeServer();
+    this.foreignHosts = new Set();
+  }
+
+  async open(vsix) {
+    this.server.install(vsix);
+    await this.server.start();
+    this.browser = await chromium.launch({ executablePath: codeServer.chromium(), args: browserArguments });
+    const context = await this.browser.newContext({ viewport: { width: 960, height: 600 }, locale: 'en-US' });
+    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+    this.page = await context.newPage();
+    this.page.on('request', (request) => {
+      const url = new URL(request.url());
+      if (/^(https?|wss?):$/.test(url.protocol) && url.hostname !== '127.0.0.1') this.foreignHosts.add(url.hostname);
+    });
+    await this.load();
+  }
+
+  async load() {
+    await this.page.goto(`${this.server.url}?folder=${encodeURIComponent(this.server.workspace)}`);
+    await this.page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
+    await this.status('ready', 60_000);
+  }
+
+  async close() {
+    await this.browser?.close();
+    await this.server.stop();
+  }
+
+  shot(name, clip) {
+    return this.page.screenshot({ path: path.join(this.shots, `${name}.png`), ...(clip && { clip }) });
+  }
+
+  // ---- commands, files, text
+
+  async command(title) {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input[type=text]');
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title.replace(/^incipit: /, '') });
+    await row.first().waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  file(name) {
+    return path.join(this.server.workspace, name);
+  }
+
+  // Opens a new file with this text; the cursor is at its end.
+  async edit(name, text) {
+    writeFileSync(this.file(name), text);
+    await this.page.keyboard.press('Control+p');
+    const input = this.page.locator('.quick-input-widget input[type=text]');
+    await input.fill(name);
+    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+    await this.page.locator('.tab.active', { hasText: name }).waitFor();
+    await this.page.locator('.editor-group-container.active .monaco-editor .view-lines').first().waitFor();
+    await this.page.keyboard.press('Control+End');
+  }
+
+  type(text) {
+    return this.page.keyboard.type(text, { delay: 15 });
+  }
+
+  press(...keys) {
+    return keys.reduce((before, key) => before.then(() => this.page.keyboard.press(key)), Promise.resolve());
+  }
+
+  // Saves, and reads what is in the file then: the text of the editor and nothing of its decorations.
+  async text(name) {
+    await this.page.keyboard.press('Control+s');
+    await this.page.locator('.tab.active:not(.dirty)').waitFor();
+    return readFileSync(this.file(name), 'utf8');
+  }
+
+  async discard() {
+    await this.page.keyboard.press('Escape');
+    await this.command('File: Revert File');
+    await this.page.locator('.tab.active:not(.dirty)').waitFor();
+    await this.command('View: Close All Editors');
+    await this.page.locator('.tab').first().waitFor({ state: 'detached' });
+  }
+
+  // ---- ghost text
+
+  ghost() {
+    return this.page.evaluate(() => {
+      const text = (selector) => [...document.querySelectorAll(selector)].map((node) => node.textContent.replace(/\u00a0/g, ' '));
+      const first = text('.ghost-text-decoration').join('');
+      const lines = text('.ghost-text .view-line, .suggest-preview-text .view-line');
+      return first === '' && lines.length === 0 ? '' : [first, ...lines].join('\n');
+    });
+  }
+
+  waitForGhost() {
+    return eventually('ghost text', async () => (await this.ghost()) || undefined);
+  }
+
+  noGhost() {
+    return eventually('the ghost text to go', async () => (await this.ghost()) === '');
+  }
+
+  // Types at the end of the file and returns the text that is suggested there.
+  async suggestionFor(typed) {
+    await this.type(typed);
+    return this.waitForGhost();
+  }
+
+  // ---- status and messages
+
+  get statusItem() {
+    return this.page.locator('.statusbar-item[id*="incipit.status"]');
+  }
+
+  async statusLabel() {
+    return (await this.statusItem.locator('a').first().getAttribute('aria-label').catch(() => null)) ?? '';
+  }
+
+  status(words, timeoutMs) {
+    const wanted = (label) => (words instanceof RegExp ? words.test(label) : label === `incipit: ${words}`);
+    return eventually(`the status "${words}"`, async () => wanted(await this.statusLabel()), timeoutMs);
+  }
+
+  async hoverText() {
+    await this.statusItem.hover();
+    const hover = this.page.locator('.monaco-hover:visible, .workbench-hover:visible').last();
+    await hover.waitFor();
+    return hover.innerText();
+  }
+
+  notifications() {
+    return this.page.locator('.notification-list-item').allInnerTexts();
+  }
+
+  notification(pattern) {
+    return eventually(`a message like ${pattern}`, async () => (await this.notifications()).find((text) => pattern.test(text)));
+  }
+
+  button(title) {
+    return this.page.locator('.notification-list-item .monaco-button', { hasText: title }).first().click();
+  }
+
+  async clearNotifications() {
+    await this.command('Notifications: Clear All Notifications');
+    await eventually('messages to go', async () => (await this.notifications()).length === 0);
+  }
+}
