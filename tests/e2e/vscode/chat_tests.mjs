@@ -1,6 +1,6 @@
 // The chat: what this model can and cannot, sessions that survive a reload, export, stop, regenerate; by keyboard, in all themes.
 import assert from 'node:assert/strict';
-import { obedientServer, openChat, openPage } from './pages.mjs';
+import { chatWithFocus, newChat, openChat, withObedientServer } from './pages.mjs';
 import { eventually } from './workbench.mjs';
 
 const mean = 'def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total / len(values)\n';
@@ -26,9 +26,9 @@ export function chatTests(test) {
   test('attached code is explained', async (workbench) => {
     await workbench.edit('chat_mean.py', mean);
     await workbench.press('Control+a');
-    await workbench.command('incipit: New Chat');
+    await newChat(workbench);
     await workbench.command('incipit: Attach Selection to Chat');
-    const chat = await openPage(workbench, 'chat');
+    const chat = await chatWithFocus(workbench);
     await eventually('a chip', async () => /chat_mean\.py:1-5/.test(await chat.text('.composer .chips')));
     await workbench.command('incipit: Attach File to Chat…');
     await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'chat_mean.py' }).first().waitFor();
@@ -53,13 +53,10 @@ export function chatTests(test) {
     await workbench.press('Enter');
     const name = () => chat.frame.locator('select').evaluate((select) => select.selectedOptions[0].textContent);
     await eventually('the name', async () => (await name()) === 'Means and totals');
-    await chat.frame.locator('textarea').fill('a draft');
     await workbench.load();
     chat = await openChat(workbench);
     await eventually('the name', async () => (await name()) === 'Means and totals');
     assert.equal(await chat.answer(), answer);
-    await eventually('the draft', async () => (await chat.frame.locator('textarea').inputValue()) === 'a draft');
-    await chat.frame.locator('textarea').fill('');
   });
 
   test('a chat is exported as Markdown', async (workbench) => {
@@ -69,8 +66,9 @@ export function chatTests(test) {
     await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Open as Document' }).waitFor();
     await workbench.press('Enter');
     const lines = workbench.page.locator('.editor-group-container.active .view-lines');
-    await eventually('the document', async () => /Means and totals/.test(await lines.innerText()));
-    const text = (await lines.innerText()).replace(/\u00a0/g, ' ');
+    const read = async () => (await lines.innerText()).replace(/\u00a0/g, ' ');
+    await eventually('the document', async () => /^# Means and totals/m.test(await read()));
+    const text = await read();
     for (const part of ['# Means and totals', '## You', '`chat_mean.py:1-5`', '```python', 'What does this compute?', '## incipit']) {
       assert.ok(text.includes(part), `${part} is not in ${text}`);
     }
@@ -80,58 +78,58 @@ export function chatTests(test) {
   });
 
   test('an answer is stopped by Escape, and written anew by Regenerate', async (workbench) => {
-    const server = await obedientServer(workbench);
-    await workbench.command('incipit: New Chat');
-    const chat = await openPage(workbench, 'chat');
-    await eventually('no notice', async () => !(await chat.frame.locator('.notice').isVisible()));
-    await say(workbench, chat, 'count');
-    await eventually('a few numbers', async () => /\b5\b/.test(await chat.text('.answer .markdown')));
-    await workbench.press('Escape');
-    const stopped = await chat.answer();
-    assert.match(stopped, /^1 2 3 4 5( \d+)*$/);
-    assert.match(await chat.text('.note'), /Stopped/);
-    await workbench.page.waitForTimeout(300); // nothing may come after it
-    assert.equal(await chat.answer(), stopped);
-    await chat.button('Regenerate').click();
-    await eventually('a new answer', async () => /^1 2/.test(await chat.text('.answer .markdown')));
-    assert.equal(await chat.frame.locator('.message.assistant').count(), 1);
-    await chat.button('Stop').click();
-    await chat.answer();
-    await server.restore();
+    await withObedientServer(workbench, async () => {
+      const chat = await newChat(workbench);
+      await eventually('no notice', async () => !(await chat.frame.locator('.notice').isVisible()));
+      await say(workbench, chat, 'count');
+      await eventually('a few numbers', async () => /\b5\b/.test(await chat.text('.answer .markdown')));
+      await workbench.press('Escape');
+      const stopped = await chat.answer();
+      assert.match(stopped, /^1 2 3 4 5( \d+)*$/);
+      assert.match(await chat.text('.note'), /Stopped/);
+      await workbench.page.waitForTimeout(300); // nothing may come after it
+      assert.equal(await chat.answer(), stopped);
+      await chat.button('Regenerate').click();
+      await eventually('a new answer', async () => /^1 2/.test(await chat.text('.answer .markdown')));
+      assert.equal(await chat.frame.locator('.message.assistant').count(), 1);
+      await chat.button('Stop').click();
+      await chat.answer();
+    });
   });
 
   test('nothing is lost while the view is hidden', async (workbench) => {
-    const server = await obedientServer(workbench);
-    await workbench.command('incipit: New Chat');
-    let chat = await openPage(workbench, 'chat');
-    await say(workbench, chat, 'count');
-    await eventually('the first', async () => /1 2/.test(await chat.text('.answer .markdown')));
-    await workbench.command('View: Show Explorer');
-    await workbench.page.waitForTimeout(600); // some twenty numbers
-    chat = await openChat(workbench);
-    await eventually('more', async () => (await chat.text('.answer .markdown')).split(' ').length > 20);
-    await workbench.press('Escape');
-    const numbers = (await chat.answer()).split(/\s+/).map(Number);
-    assert.deepEqual(numbers, numbers.map((_, i) => i + 1));
-    await server.restore();
+    await withObedientServer(workbench, async () => {
+      let chat = await newChat(workbench);
+      await say(workbench, chat, 'count');
+      await eventually('the first', async () => /1 2/.test(await chat.text('.answer .markdown')));
+      await chat.frame.locator('textarea').fill('a draft');
+      await workbench.command('View: Show Explorer');
+      await workbench.page.waitForTimeout(600); // some twenty numbers
+      chat = await openChat(workbench);
+      await eventually('more', async () => (await chat.text('.answer .markdown')).split(' ').length > 20);
+      await workbench.press('Escape');
+      const numbers = (await chat.answer()).split(/\s+/).map(Number);
+      assert.deepEqual(numbers, numbers.map((_, i) => i + 1));
+      assert.equal(await chat.frame.locator('textarea').inputValue(), 'a draft');
+      await chat.frame.locator('textarea').fill('');
+    });
   });
 
   test('everything is reached by the keyboard, in an order that reads', async (workbench) => {
-    const server = await obedientServer(workbench);
-    await workbench.command('incipit: New Chat');
-    const chat = await openPage(workbench, 'chat');
-    await eventually('the field', async () => (await chat.focused()) === 'Question');
-    await workbench.type('one');
-    await workbench.press('Shift+Enter');
-    await workbench.type('two');
-    assert.equal(await chat.frame.locator('textarea').inputValue(), 'one\ntwo');
-    await workbench.press('Enter');
-    assert.match(await chat.answer(), /Message 1 asks: one/);
-    const names = await chat.tabTo('Chat', 'Shift+Tab');
-    const order = ['Question', 'Regenerate', 'Copy Answer', 'Insert at Cursor', 'Copy', 'Conversation', 'Chat'];
-    assert.deepEqual(names.filter((name) => order.includes(name)), order);
-    assert.deepEqual((await chat.tabTo('Send')).slice(-4), ['Question', 'Attach Selection', 'Attach File…', 'Send']);
-    await server.restore();
+    await withObedientServer(workbench, async () => {
+      const chat = await newChat(workbench);
+      await eventually('the field', async () => (await chat.focused()) === 'Question');
+      await workbench.type('one');
+      await workbench.press('Shift+Enter');
+      await workbench.type('two');
+      assert.equal(await chat.frame.locator('textarea').inputValue(), 'one\ntwo');
+      await workbench.press('Enter');
+      assert.match(await chat.answer(), /Message 1 asks: one/);
+      const names = await chat.tabTo('Chat', 'Shift+Tab');
+      const order = ['Question', 'Regenerate', 'Copy Answer', 'Insert at Cursor', 'Copy', 'Conversation', 'Chat'];
+      assert.deepEqual(names.filter((name) => order.includes(name)), order);
+      assert.deepEqual((await chat.tabTo('Send')).slice(-4), ['Question', 'Attach Selection', 'Attach File…', 'Send']);
+    });
   });
 
   test('light, dark and high contrast are the colours of the theme', async (workbench) => {

@@ -1,6 +1,6 @@
 // Explanations: streamed into the panel, kept, gone back to, stopped; their code copied and inserted.
 import assert from 'node:assert/strict';
-import { obedientServer, openPage } from './pages.mjs';
+import { openPage, withObedientServer } from './pages.mjs';
 import { eventually } from './workbench.mjs';
 
 const mean = 'def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total / len(values)\n';
@@ -19,6 +19,8 @@ export function explainTests(test) {
     await workbench.press('Control+2');
     await panel.tabTo('Try Again');
     await workbench.press('Enter');
+    const heard = panel.frame.getByRole('status').getByText('Answer complete.');
+    await eventually('another answer', async () => (await heard.count()) === 2);
     assert.equal(await panel.answer(), text); // greedy: the same again
     assert.equal(await panel.text('.position'), '1 of 1');
     await panel.tabTo('mean.py:1-5', 'Shift+Tab');
@@ -27,7 +29,6 @@ export function explainTests(test) {
   });
 
   test('earlier explanations are a step back', async (workbench) => {
-    await workbench.command('incipit: Show Explanations');
     const panel = await openPage(workbench, 'explain');
     const first = await panel.answer();
     await workbench.press('Control+1');
@@ -54,21 +55,21 @@ export function explainTests(test) {
   });
 
   test('code of an explanation is coloured, copied and inserted at the cursor', async (workbench) => {
-    const server = await obedientServer(workbench);
-    await workbench.edit('insert.py', 'before\n');
-    await workbench.press('Control+Home', 'Shift+End', 'Control+Alt+e');
-    const panel = await openPage(workbench, 'explain');
-    await panel.answer();
-    assert.ok((await panel.frame.locator('.hljs-type').count()) > 0);
-    const colour = (selector) => panel.frame.locator(selector).first().evaluate((node) => getComputedStyle(node).color);
-    assert.notEqual(await colour('.hljs-comment'), await colour('code'));
-    await panel.button('Copy').click();
-    const code = 'int add(int a, int b) {\n  return a + b;  // the sum\n}';
-    await eventually('the copy', async () =>
-      (await workbench.page.evaluate(() => navigator.clipboard.readText())).trim() === code);
-    await panel.button('Insert at Cursor').click();
-    await eventually('the code', async () => (await workbench.text('insert.py')) === `${code}\n`);
-    await workbench.command('View: Close All Editors');
-    await server.restore();
+    await withObedientServer(workbench, async () => {
+      await workbench.edit('insert.py', 'before\n');
+      await workbench.press('Control+Home', 'Shift+End', 'Control+Alt+e');
+      const panel = await openPage(workbench, 'explain');
+      await panel.answer();
+      assert.ok((await panel.frame.locator('.hljs-type').count()) > 0);
+      const colour = (selector) => panel.frame.locator(selector).first().evaluate((node) => getComputedStyle(node).color);
+      assert.notEqual(await colour('.hljs-comment'), await colour('code'));
+      await panel.button('Copy').click();
+      const code = 'int add(int a, int b) {\n  return a + b;  // the sum\n}';
+      await eventually('the copy', async () =>
+        (await workbench.page.evaluate(() => navigator.clipboard.readText())).trim() === code);
+      await panel.button('Insert at Cursor').click();
+      await eventually('the code', async () => (await workbench.text('insert.py')) === `${code}\n`);
+      await workbench.command('View: Close All Editors');
+    });
   });
 }

@@ -1,5 +1,5 @@
 // What a user does and sees in the extension's own pages: the panel of explanations and the chat.
-import { writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { eventually } from './workbench.mjs';
 
@@ -66,27 +66,40 @@ export function openPage(workbench, kind) {
   return new OwnPage(workbench, kind).open();
 }
 
-// The newest page may be behind others: a document that is shown anew has a frame of its own.
 export async function openChat(workbench) {
   await workbench.command('incipit: Open Chat');
-  const page = await openPage(workbench, 'chat');
-  await page.frame.locator('textarea').waitFor();
-  return page;
+  return chatWithFocus(workbench);
 }
 
-// chat_server.mjs in the place of the real server; `restore` brings that back.
-export async function obedientServer(workbench) {
+// A view that comes up takes the focus when it is ready, also from what was opened since.
+export async function chatWithFocus(workbench) {
+  return eventually('the chat with the focus', async () => {
+    const page = await openPage(workbench, 'chat');
+    return (await page.focused().catch(() => '')) === 'Question' ? page : undefined;
+  });
+}
+
+// A new chat, ready to be typed into.
+export async function newChat(workbench) {
+  await workbench.command('incipit: New Chat');
+  return chatWithFocus(workbench);
+}
+
+// Runs `act` with chat_server.mjs in the place of the real server.
+export async function withObedientServer(workbench, act) {
   const program = path.join(workbench.server.home, 'chat_server');
+  const started = `${program}.started`;
   const script = path.join(import.meta.dirname, 'chat_server.mjs');
-  writeFileSync(program, `#!/bin/sh\nexec "${process.execPath}" "${script}"\n`, { mode: 0o755 });
+  rmSync(started, { force: true });
+  writeFileSync(program, `#!/bin/sh\ntouch "${started}"\nexec "${process.execPath}" "${script}"\n`, { mode: 0o755 });
   workbench.server.configure({ 'incipit.server.path': program });
-  const is = (name) => eventually(`the model ${name}`, async () => (await workbench.hoverText()).includes(name));
-  await is('obedient');
-  return {
-    restore: async () => {
-      workbench.server.configure({});
-      await is('pocket');
-      await workbench.status('ready');
-    },
-  };
+  try {
+    await eventually('the other server', () => existsSync(started) && workbench.server.servers().length === 0);
+    await workbench.status('ready');
+    await act();
+  } finally {
+    workbench.server.configure({});
+    await eventually('the real server', () => workbench.server.servers().length > 0);
+    await workbench.status('ready');
+  }
 }

@@ -88,7 +88,7 @@ export class Workbench {
     writeFileSync(this.file(name), text);
     await this.page.keyboard.press('Control+p');
     const input = this.page.locator('.quick-input-widget input[type=text]');
-    await input.fill(name);
+    await input.fill(this.file(name)); // by its path: the search for names has not heard of a new file yet
     await this.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
     await this.page.keyboard.press('Enter');
     await this.page.locator('.tab.active', { hasText: name }).waitFor();

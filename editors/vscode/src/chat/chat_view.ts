@@ -19,6 +19,7 @@ export function registerChat(context: vscode.ExtensionContext, backend: Backend,
   context.subscriptions.push(
     view,
     vscode.window.registerWebviewViewProvider(viewId, view),
+    vscode.workspace.onDidChangeConfiguration((change) => view.configurationChanged(change)),
     command('openChat', () => view.focus()),
     command('chat.new', () => view.create()),
     command('chat.rename', (name?: string) => view.rename(name)),
@@ -38,6 +39,7 @@ class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   private host: PageHost | undefined;
   private notice: string | undefined;
   private wantsFocus = false;
+  private timer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly context: vscode.ExtensionContext,
@@ -76,6 +78,14 @@ class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
     this.wantsFocus = true; // a page that is being loaded hears it when it is ready
     await vscode.commands.executeCommand(`${viewId}.focus`);
     this.host?.post({ type: 'focusInput' });
+    await this.refreshNotice();
+  }
+
+  // Another model may be able to do more. The server hears of it at the same time, and begins to load a moment later.
+  configurationChanged(change: vscode.ConfigurationChangeEvent): void {
+    if (!change.affectsConfiguration('incipit')) return;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.refreshNotice(), 1000);
   }
 
   async create(): Promise<void> {
@@ -125,6 +135,7 @@ class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   }
 
   dispose(): void {
+    clearTimeout(this.timer);
     this.controller.stopAll();
   }
 
@@ -133,12 +144,12 @@ class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
     void vscode.commands.executeCommand('setContext', 'incipit.chat.answering', this.controller.busy);
   }
 
-  // Says beforehand what this model will refuse. A server that cannot say is asked again when something is to be answered.
+  // Says beforehand what this model will refuse. While one is being loaded it is asked again.
   private async refreshNotice(): Promise<void> {
-    const model = await this.backend.status().then(
-      (status) => status.model,
-      () => undefined,
-    );
+    clearTimeout(this.timer);
+    const status = await this.backend.status().catch(() => undefined);
+    if (status?.state === 'loading' && this.view?.visible) this.timer = setTimeout(() => void this.refreshNotice(), 1000);
+    const model = status?.model;
     const notice =
       model?.abilities?.chat === false
         ? vscode.l10n.t('{0} explains attached code and cannot chat. Attach code, or add a model that answers questions.', model.name)

@@ -10,9 +10,9 @@ export function rememberEditor(): vscode.Disposable {
   });
 }
 
+// It may be behind a page in the same group.
 export function lastEditor(): vscode.TextEditor | undefined {
-  const visible = vscode.window.visibleTextEditors;
-  return last && visible.includes(last) ? last : visible.find(isCode);
+  return last && !last.document.isClosed ? last : vscode.window.visibleTextEditors.find(isCode);
 }
 
 export async function insertAtCursor(text: string): Promise<void> {
