@@ -49,6 +49,8 @@ const std::array kRows = {
     SettingRow{"edit.maxTokens",
                "Longest answer of the commands that write code, in tokens of the model.",
                IntegerSetting{&Settings::edit_max_tokens, 1, 8192}},
+    SettingRow{"chat.maxTokens", "Longest answer in a conversation, in tokens of the model.",
+               IntegerSetting{&Settings::chat_max_tokens, 1, 8192}},
     SettingRow{"hover",
                "Explain the function or type of the file whose name is pointed at (hover).",
                &Settings::hover},

@@ -30,6 +30,7 @@ struct Settings {
   std::vector<std::string> excluded_files;
   int32_t explain_max_tokens = 160;
   int32_t edit_max_tokens = 1024;
+  int32_t chat_max_tokens = 1024;
   bool hover = false;
   bool prewarm = true;
   std::string model;

@@ -14,7 +14,8 @@ enum class CodeTask {
   kDocument,  // an explanation, put where the language keeps documentation
   kTests,
   kFix,
-  kRewrite
+  kRewrite,
+  kChat  // the next answer of a conversation
 };
 
 // What a compiler or a linter said about a place.
@@ -35,7 +36,9 @@ struct TextChange {
 inline std::string why_not(CodeTask task, const engine::PromptFormat& format) {
   if (!format.chat)
     return "this model has no chat format, so it cannot answer questions about code";
-  const bool explains = task == CodeTask::kExplain || task == CodeTask::kDocument;
+  // Of a conversation it explains what is attached (chat_question).
+  const bool explains =
+      task == CodeTask::kExplain || task == CodeTask::kDocument || task == CodeTask::kChat;
   if (explains || format.chat->skill == engine::ChatSkill::kAnything) return {};
   return "this model was trained to complete and to explain code alone; tests, fixes and rewrites "
          "need an Instruct model such as Llama-3-8B-Instruct (incipit model add DIR, then the "

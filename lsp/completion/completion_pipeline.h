@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "lsp/completion/code_task.h"
 #include "lsp/completion/context_pieces.h"
+#include "lsp/completion/conversation.h"
 #include "lsp/document/snapshot.h"
 
 namespace incipit::lsp {
@@ -74,12 +75,13 @@ struct CompletionOutcome {
   CompletionTimings timings;
 };
 
-// A question about code: what it does, or another task.
+// A question about code: what it does, or another task; or the next one of a conversation.
 struct ExplainRequest {
   CodeTask task = CodeTask::kExplain;
   bool whole_symbol = false;      // about the function or type whose name stands at `start`
   std::vector<Problem> problems;  // kFix
   std::string instruction;        // kRewrite
+  Conversation conversation;      // kChat: in place of a document; why_no_question() has nothing
   DocumentSnapshot document;
   size_t start = 0;  // bytes
   size_t end = 0;
@@ -88,8 +90,10 @@ struct ExplainRequest {
 };
 
 struct ExplainOutcome {
-  std::string text;                 // the explanation, the documentation or the code
+  std::string text;                 // the explanation, the answer, the documentation or the code
   std::vector<TextChange> changes;  // kDocument, kFix, kRewrite: of the request's document
+  bool cut_off = false;             // at max_tokens
+  size_t n_left_out = 0;            // kChat: oldest messages that the model was not shown
   bool cancelled = false;
   std::optional<Error> error;
   engine::Timings timings;

@@ -36,6 +36,28 @@ std::string from_cursor(std::string_view generated, bool lacks_a_blank) {
   return with_lf(generated);
 }
 
+// All tokens anew, up to the first after which the checks know enough: which of them had arrived
+// when the engine was stopped makes no difference to the text.
+std::string judged_text(const engine::Tokenizer& tokenizer, const engine::Generation& generation,
+                        bool lacks_a_blank, StopChecks& checks) {
+  engine::StreamingDecoder decoder(tokenizer);
+  std::string generated;
+  std::vector<size_t> ends;  // of the tokens
+  for (const engine::TokenId token : generation.tokens) {
+    generated += decoder.push(token);
+    ends.push_back(generated.size());
+  }
+  // The last token may hold the beginning of a stop string.
+  generated.resize(generated.size() -
+                   std::min(generated.size(), static_cast<size_t>(generation.n_overhang_bytes)));
+  std::string text;
+  for (const size_t end : ends) {
+    text = from_cursor(std::string_view(generated).substr(0, end), lacks_a_blank);
+    if (checks.look(text)) break;
+  }
+  return text;
+}
+
 // Whether the model went on with the word before the blank, as if there were none.
 bool missed_the_blank(std::string_view generated) {
   return !generated.empty() && generated.front() != ' ' && generated.front() != '\n' &&
@@ -260,17 +282,11 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
                         (generation.error ? generation.error->message : "unknown error");
     return outcome;
   }
-  // From all tokens anew: the batches that arrived in time make no difference to the text.
-  engine::StreamingDecoder decoder(*tokenizer_);
-  std::string text;
-  for (const engine::TokenId token : generation.tokens) text += decoder.push(token);
-  // The last token may hold the beginning of a stop string.
-  text.resize(text.size() -
-              std::min(text.size(), static_cast<size_t>(generation.n_overhang_bytes)));
+  StopChecks checks(flight.stop_site);
+  std::string text = judged_text(*tokenizer_, generation, flight.lacks_a_blank, checks);
   const bool complete = generation.reason == FinishReason::kStopToken ||
                         generation.reason == FinishReason::kStopString;
-  text = from_cursor(text, flight.lacks_a_blank);
-  const Cut cut = StopChecks(flight.stop_site).finish(text, complete);
+  const Cut cut = checks.finish(text, complete);
   if (cut.at < text.size()) outcome.steps.push_back({cut.reason, text});
   text.resize(cut.at);
   if (!cut.reason.empty()) outcome.timings.finish = cut.reason;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "lsp/completion/chat_question.h"
 #include "lsp/completion/code_answer.h"
 #include "lsp/completion/doc_comment.h"
 #include "lsp/completion/line_changes.h"
@@ -104,6 +105,7 @@ Result<CodeBlock> PipelineWorker::block_of(const ExplainRequest& request,
 void PipelineWorker::on(ExplainEvent event) {
   const ExplainRequest& request = event.request;
   if (request.cancel.cancelled()) return answer_cancelled(event);
+  if (request.task == CodeTask::kChat) return on_chat(std::move(event));
   if (std::optional<Error> hidden = why_hidden(request)) {
     return answer_error(event, std::move(*hidden));
   }
@@ -135,27 +137,48 @@ void PipelineWorker::on(ExplainEvent event) {
       return event.done(std::move(outcome));
     }
   }
-  const int32_t max_tokens =
-      std::clamp(request.max_tokens, 1, std::max(1, model.context_tokens / 2));
-  Result<TaskPrompt> prompt =
-      task_prompt(*tokenizer_, model.prompt, question, model.context_tokens - max_tokens);
+  Result<TaskPrompt> prompt = task_prompt(*tokenizer_, model.prompt, question,
+                                          model.context_tokens - answer_tokens(request));
   if (!prompt) return answer_error(event, prompt.error());
-
-  engine::GenerateRequest generate;
-  generate.prompt = std::move(prompt->tokens);
-  generate.stop.max_new_tokens = max_tokens;
-  generate.stop.stop_tokens = model.prompt.stop;
-  generate.stop.stop_strings = std::move(prompt->stop_strings);
-  generate.priority = engine::Priority::kBackground;
-  generate.cancel = request.cancel.child();
   const auto kind =
       answers_with_code(request.task) ? ExplainStream::Kind::kCode : ExplainStream::Kind::kProse;
+  ask(std::make_unique<ExplainFlight>(ExplainFlight{std::move(event),
+                                                    ExplainStream(*tokenizer_, kind), 0,
+                                                    std::move(place), std::move(*block)}),
+      std::move(*prompt));
+}
+
+void PipelineWorker::on_chat(ExplainEvent event) {
+  const ExplainRequest& request = event.request;
+  const engine::ModelInfo& model = engine_->info();
+  Result<ChatPrompt> prompt = chat_question(*tokenizer_, model.prompt, request.conversation,
+                                            model.context_tokens - answer_tokens(request));
+  if (!prompt) return answer_error(event, prompt.error());
+  const bool explains = model.prompt.chat->skill == engine::ChatSkill::kExplainsOnly;
+  const auto kind = explains ? ExplainStream::Kind::kProse : ExplainStream::Kind::kCode;
+  ask(std::make_unique<ExplainFlight>(ExplainFlight{
+          std::move(event), ExplainStream(*tokenizer_, kind), 0, {}, {}, prompt->n_left_out}),
+      TaskPrompt{std::move(prompt->tokens), {}});
+}
+
+int32_t PipelineWorker::answer_tokens(const ExplainRequest& request) const {
+  return std::clamp(request.max_tokens, 1, std::max(1, engine_->info().context_tokens / 2));
+}
+
+void PipelineWorker::ask(std::unique_ptr<ExplainFlight> explain, TaskPrompt prompt) {
+  const ExplainRequest& request = explain->event.request;
+  engine::GenerateRequest generate;
+  generate.prompt = std::move(prompt.tokens);
+  generate.stop.max_new_tokens = answer_tokens(request);
+  generate.stop.stop_tokens = engine_->info().prompt.stop;
+  generate.stop.stop_strings = std::move(prompt.stop_strings);
+  generate.priority = engine::Priority::kBackground;
+  generate.cancel = request.cancel.child();
   const uint64_t id = next_id_++;
   Flight& flight = flights_[id];
-  flight.uri = document.uri;
+  flight.uri = request.document.uri;
   flight.engine_cancel = generate.cancel;
-  flight.explain = std::make_unique<ExplainFlight>(ExplainFlight{
-      std::move(event), ExplainStream(*tokenizer_, kind), 0, std::move(place), std::move(*block)});
+  flight.explain = std::move(explain);
   submit(id, std::move(generate));
 }
 
@@ -174,8 +197,8 @@ std::optional<Error> PipelineWorker::take_answer(const ExplainFlight& flight,
                                                  const engine::Generation& generation,
                                                  ExplainOutcome& outcome) {
   const ExplainRequest& request = flight.event.request;
+  if (request.task == CodeTask::kExplain || request.task == CodeTask::kChat) return std::nullopt;
   const std::string_view text = *request.document.text;
-  if (request.task == CodeTask::kExplain) return std::nullopt;
   if (request.task == CodeTask::kDocument) {
     Result<TextChange> change =
         doc_comment(text, *flight.place.language, *flight.block.definition, outcome.text);
@@ -183,9 +206,7 @@ std::optional<Error> PipelineWorker::take_answer(const ExplainFlight& flight,
     outcome.changes = {std::move(*change)};
     return std::nullopt;
   }
-  using engine::FinishReason;
-  if (generation.reason == FinishReason::kTokenLimit ||
-      generation.reason == FinishReason::kContextFull) {
+  if (outcome.cut_off) {
     return refused("the answer was not finished after " + std::to_string(generation.tokens.size()) +
                    " tokens (the setting incipit.edit.maxTokens allows more); nothing was changed");
   }
@@ -212,6 +233,9 @@ void PipelineWorker::finish(ExplainFlight flight, engine::Generation generation)
   const ExplainRequest& request = flight.event.request;
   ExplainOutcome outcome;
   outcome.timings = generation.timings;
+  outcome.n_left_out = flight.n_left_out;
+  outcome.cut_off = generation.reason == FinishReason::kTokenLimit ||
+                    generation.reason == FinishReason::kContextFull;
   if (request.cancel.cancelled() ||
       (generation.reason == FinishReason::kCancelled && !flight.stream.done())) {
     outcome.cancelled = true;

@@ -18,6 +18,7 @@
 #include "lsp/completion/pipeline_events.h"
 #include "lsp/completion/stop_checks.h"
 #include "lsp/completion/suggestion_cache.h"
+#include "lsp/completion/task_prompt.h"
 #include "lsp/completion/trigger_policy.h"
 
 namespace incipit::lsp {
@@ -52,6 +53,7 @@ class PipelineWorker {
     size_t n_tokens = 0;  // already in the stream
     Place place;
     CodeBlock block;
+    size_t n_left_out = 0;  // of a conversation
   };
   struct Flight {
     std::string uri;
@@ -83,6 +85,9 @@ class PipelineWorker {
   void finish(CompletionFlight flight, engine::Generation generation);
   void finish(ExplainFlight flight, engine::Generation generation);
   std::string generated_text(const CompletionFlight& flight) const;
+  int32_t answer_tokens(const ExplainRequest& request) const;
+  void on_chat(ExplainEvent event);
+  void ask(std::unique_ptr<ExplainFlight> flight, TaskPrompt prompt);
   Result<CodeBlock> block_of(const ExplainRequest& request, const Place& place) const;
   std::optional<Error> take_answer(const ExplainFlight& flight,
                                    const engine::Generation& generation, ExplainOutcome& outcome);

@@ -44,6 +44,8 @@ std::string wanted_of(const TaskQuestion& question) {
     case CodeTask::kRewrite:
       return "Rewrite these lines. What is wanted: " + question.instruction +
              "\nWrite all of them anew, also those that stay." + std::string(kCodeAlone);
+    case CodeTask::kChat:  // chat_question asks those
+      break;
   }
   return "";
 }

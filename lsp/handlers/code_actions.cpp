@@ -75,6 +75,8 @@ class ActionList {
             add(command);
           }
           break;
+        case CodeTask::kChat:
+          break;
       }
     }
     return std::move(actions_);

@@ -1,4 +1,4 @@
-// workspace/executeCommand: the commands about code.
+// workspace/executeCommand: the commands about code, and the conversation.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -6,6 +6,7 @@
 
 #include "lsp/handlers/code_commands.h"
 #include "lsp/handlers/handlers.h"
+#include "lsp/protocol/chat.h"
 
 namespace incipit::lsp {
 namespace {
@@ -87,6 +88,40 @@ RpcResult<ExplainRequest> read_command(const Session& session, const CodeCommand
   return request;
 }
 
+RpcResult<ExplainRequest> read_chat(const std::vector<Json>& given) {
+  if (given.size() != 1) {
+    return wrong_params(
+        fmt::format("params.arguments: want [{{messages}}], found {} arguments", given.size()));
+  }
+  auto params = read_fields<ChatParams>(given[0], "params.arguments[0]");
+  if (!params) return wrong_params(params.error().message);
+  ExplainRequest request;
+  request.task = CodeTask::kChat;
+  for (ChatMessageParams& message : params->messages) {
+    ChatMessage& one = request.conversation.emplace_back(
+        ChatMessage{std::move(message.role), std::move(message.content)});
+    for (ChatContextParams& context : message.context.value_or(std::vector<ChatContextParams>())) {
+      one.context.push_back(
+          {std::move(context.path), context.languageId.value_or(""), std::move(context.text)});
+    }
+  }
+  if (const auto why = why_no_question(request.conversation)) {
+    return wrong_params(
+        fmt::format("params.arguments[0].messages{}{}", why->starts_with("[") ? "" : ": ", *why));
+  }
+  return request;
+}
+
+int32_t max_tokens_of(CodeTask task, const Settings& settings) {
+  if (task == CodeTask::kChat) return settings.chat_max_tokens;
+  const bool is_prose = task == CodeTask::kExplain || task == CodeTask::kDocument;
+  return is_prose ? settings.explain_max_tokens : settings.edit_max_tokens;
+}
+
+bool changes_documents(CodeTask task) {
+  return task == CodeTask::kDocument || task == CodeTask::kFix || task == CodeTask::kRewrite;
+}
+
 }  // namespace
 
 void start_command(Session& session, const ExecuteCommandParams& params, const Call& call,
@@ -96,20 +131,18 @@ void start_command(Session& session, const ExecuteCommandParams& params, const C
     return reply.fail(wrong_params(fmt::format("params.command: want one of {}, found \"{}\"",
                                                command_names(), params.command)));
   }
+  const std::vector<Json> given = params.arguments.value_or(std::vector<Json>());
   RpcResult<ExplainRequest> read =
-      read_command(session, *row, params.arguments.value_or(std::vector<Json>()));
+      row->task == CodeTask::kChat ? read_chat(given) : read_command(session, *row, given);
   if (auto* error = std::get_if<RpcError>(&read)) return reply.fail(std::move(*error));
-  const bool is_edit = row->task != CodeTask::kExplain && row->task != CodeTask::kTests;
-  if (is_edit && !session.client.versioned_edits) {
+  if (changes_documents(row->task) && !session.client.versioned_edits) {
     return reply.fail({RpcCode::kRequestFailed,
                        fmt::format("{}: this editor does not take edits of a version of a document "
                                    "(workspace.applyEdit and workspaceEdit.documentChanges)",
                                    row->name)});
   }
   auto& request = std::get<ExplainRequest>(read);
-  const Settings& settings = session.settings.current();
-  const bool is_prose = row->task == CodeTask::kExplain || row->task == CodeTask::kDocument;
-  request.max_tokens = is_prose ? settings.explain_max_tokens : settings.edit_max_tokens;
+  request.max_tokens = max_tokens_of(row->task, session.settings.current());
   request.cancel = call.cancel;
   session.explanations.start(*row, std::move(request), params.workDoneToken, call,
                              std::move(reply));

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "lsp/protocol/chat.h"
 
 namespace incipit::lsp {
 
@@ -83,6 +84,10 @@ void ExplainService::answer(Pending pending, const ExplainOutcome& outcome) {
   switch (command.task) {
     case CodeTask::kExplain:
       return pending.reply.ok(outcome.text);
+    case CodeTask::kChat:
+      return pending.reply.ok(
+          write_fields(ChatResult{outcome.text, outcome.cut_off ? "length" : "stop",
+                                  static_cast<int32_t>(outcome.n_left_out)}));
     case CodeTask::kTests:
       return edits_.send_new_file(command, asked, outcome, std::move(pending.reply));
     case CodeTask::kDocument:

@@ -87,6 +87,7 @@ ServerCapabilities offer(const Session& session) {
   auto& kinds = offered.codeActionProvider.codeActionKinds;
   for (const CodeCommand& row : kCodeCommands) {
     offered.executeCommandProvider.commands.emplace_back(row.name);
+    if (row.kind.empty()) continue;
     if (std::find(kinds.begin(), kinds.end(), row.kind) == kinds.end())
       kinds.emplace_back(row.kind);
   }

@@ -35,6 +35,12 @@ std::string state_name(ModelHost::State state) {
   return "";
 }
 
+StatusAbilities abilities_of(const engine::PromptFormat& format) {
+  const bool talks = format.chat && format.chat->skill == engine::ChatSkill::kAnything;
+  return {why_not(CodeTask::kExplain, format).empty(), why_not(CodeTask::kRewrite, format).empty(),
+          talks};
+}
+
 void add_engine(const engine::Engine& engine, Status& status) {
   const engine::ModelInfo& info = engine.info();
   const engine::EngineStats stats = engine.stats();
@@ -45,7 +51,8 @@ void add_engine(const engine::Engine& engine, Status& status) {
                              info.device,
                              info.head_format,
                              engine::name_of(info.prompt.layout),
-                             info.context_tokens};
+                             info.context_tokens,
+                             abilities_of(info.prompt)};
   const engine::DeviceStatus device = engine.device();
   status.device = StatusDevice{device.device, std::nullopt, device.n_faults, std::nullopt};
   if (!info.device_note.empty()) status.device->note = info.device_note;

@@ -11,6 +11,19 @@
 
 namespace incipit::lsp {
 
+// Which questions the model takes; it refuses the others.
+struct StatusAbilities {
+  bool explain = false;
+  bool edit = false;  // tests, fixes, rewrites
+  bool chat = false;
+};
+template <class V>
+void visit_fields(V& v, StatusAbilities& a) {
+  v("explain", a.explain);
+  v("edit", a.edit);
+  v("chat", a.chat);
+}
+
 struct StatusModel {
   std::string name;
   std::string directory;
@@ -18,6 +31,7 @@ struct StatusModel {
   std::string headFormat;
   std::string promptLayout;
   int32_t contextTokens = 0;
+  StatusAbilities abilities;
 };
 template <class V>
 void visit_fields(V& v, StatusModel& m) {
@@ -27,6 +41,7 @@ void visit_fields(V& v, StatusModel& m) {
   v("headFormat", m.headFormat);
   v("promptLayout", m.promptLayout);
   v("contextTokens", m.contextTokens);
+  v("abilities", m.abilities);
 }
 
 struct StatusDevice {

@@ -44,7 +44,7 @@ struct CodeActions {
 struct ExecuteCommand {
   static constexpr std::string_view kName = "workspace/executeCommand";
   using Params = ExecuteCommandParams;
-  using Result = Json;  // the explanation, or an EditCommandResult
+  using Result = Json;  // the explanation, an EditCommandResult or a ChatResult
 };
 struct HoverText {
   static constexpr std::string_view kName = "textDocument/hover";

@@ -155,6 +155,24 @@ class CodeCommandsTest(unittest.TestCase):
         self.assertIn("Generate tests",
                       [action["title"] for action in actions if "disabled" in action])
 
+    def test_a_conversation_with_pocket_is_about_what_is_attached(self):
+        question = {"role": "user", "content": "What does this do?",
+                    "context": [{"path": "prime.py", "languageId": "python", "text": SOURCE}]}
+
+        def ask(*messages):
+            return self.server.call("workspace/executeCommand", {
+                "command": "incipit.chat", "arguments": [{"messages": messages}]})
+
+        result = ask(question)["result"]
+        self.assertRegex(result["text"], r"^[A-Z].+\.")
+        self.assertEqual((result["finish"], result["leftOut"]), ("stop", 0))
+        error = ask(question, {"role": "assistant", "content": result["text"]},
+                    {"role": "user", "content": "And why?"})["error"]
+        self.assertEqual(error["code"], -32803)
+        self.assertIn("attach the code", error["message"])
+        self.assertEqual(self.server.call("incipit/status", None)["result"]["model"]["abilities"],
+                         {"explain": True, "edit": False, "chat": False})
+
     def test_hover_explains_what_is_pointed_at_the_same_twice(self):
         where = {"textDocument": {"uri": URI}, "position": {"line": 7, "character": 8}}
         first = self.server.call("textDocument/hover", where)["result"]

@@ -141,7 +141,9 @@ void FakePipeline::cancel_everything() {
     if (done) done(lsp::CompletionOutcome{{}, {}, "cancelled", true, {}});
   }
   for (const auto& done : explanations) {
-    if (done) done(lsp::ExplainOutcome{"", {}, true, {}, {}});
+    lsp::ExplainOutcome outcome;
+    outcome.cancelled = true;
+    if (done) done(std::move(outcome));
   }
 }
 

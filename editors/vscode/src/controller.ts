@@ -79,7 +79,7 @@ export class Controller implements vscode.Disposable {
   }
 
   private registerCommands(): void {
-    const run: Record<string, () => unknown> = {
+    const run: Record<string, (argument?: string) => unknown> = {
       showStatus: () => showStatusMenu(this.look(), this.watch.status),
       restartServer: () => this.supervisor.restart(),
       addModel: () => this.addModel(),
@@ -87,8 +87,7 @@ export class Controller implements vscode.Disposable {
       toggleCompletionsForLanguage,
       triggerCompletion: () => vscode.commands.executeCommand('editor.action.inlineSuggest.trigger'),
       showLog: () => this.log.show(),
-      openSettings: () =>
-        vscode.commands.executeCommand('workbench.action.openSettings', `@ext:${this.context.extension.id}`),
+      openSettings: (query?: string) => openSettings(query ?? `@ext:${this.context.extension.id}`),
       openWalkthrough: () =>
         vscode.commands.executeCommand(
           'workbench.action.openWalkthrough',
@@ -143,6 +142,12 @@ export class Controller implements vscode.Disposable {
     const found = locateServer(this.context);
     return addModel('program' in found ? found.program : undefined, this.log);
   }
+}
+
+// On a remote machine, that machine's: which program and which model run there is not among the user's own.
+function openSettings(query: string): Thenable<unknown> {
+  const whose = vscode.env.remoteName === undefined ? 'openSettings' : 'openRemoteSettings';
+  return vscode.commands.executeCommand(`workbench.action.${whose}`, { query });
 }
 
 function currentPlace(): Place | undefined {

@@ -12,7 +12,7 @@ interface Action {
 
 const settingsOf = (query: string): Action => ({
   title: l10n.t('Open Settings'),
-  command: 'workbench.action.openSettings',
+  command: 'incipit.openSettings',
   args: [query],
 });
 const restart = (): Action => ({ title: l10n.t('Restart Server'), command: 'incipit.restartServer' });

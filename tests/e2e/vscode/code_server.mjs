@@ -38,15 +38,16 @@ export class CodeServer {
   constructor() {
     this.home = mkdtempSync(path.join(tmpdir(), 'incipit-vscode-'));
     this.workspace = path.join(this.home, 'workspace');
-    this.settingsFile = path.join(this.home, 'data/User/settings.json');
     mkdirSync(this.workspace);
-    mkdirSync(path.dirname(this.settingsFile), { recursive: true });
+    for (const folder of ['User', 'Machine']) mkdirSync(path.join(this.home, 'data', folder), { recursive: true });
+    writeFileSync(path.join(this.home, 'data/User/settings.json'), JSON.stringify(settings, null, 2));
     this.configure({});
   }
 
-  // Writes the user's settings; a workbench that is open takes them over.
+  // Writes the settings of this machine: there VS Code looks for those that say what runs on it. An open workbench takes
+  // them over.
   configure(more) {
-    writeFileSync(this.settingsFile, JSON.stringify({ ...settings, ...more }, null, 2));
+    writeFileSync(path.join(this.home, 'data/Machine/settings.json'), JSON.stringify(more, null, 2));
   }
 
   get environment() {

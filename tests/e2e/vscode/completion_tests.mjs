@@ -45,20 +45,22 @@ export function completionTests(test) {
     await eventually('less ghost text', async () => (await workbench.ghost()) !== ghost);
     const text = await workbench.text(name);
     assert.ok(text.startsWith(before + first), text);
-    assert.ok(text.length < before.length + ghost.length, 'more than a line was taken');
-    assert.ok(rest.length > 0);
+    const last = rest.at(-1).trim();
+    assert.ok(!text.includes(last), `more than a line was taken: ${text}`);
+    assert.ok((await workbench.ghost()).includes(last));
     await workbench.discard();
   });
 
   test('typing on what is suggested keeps it, typing otherwise changes it', async (workbench) => {
     await workbench.edit('deviate.py', python);
-    const ghost = await workbench.suggestionFor('    return ');
+    // Inside a word: no bracket or quote comes next, which the editor would close by itself.
+    const ghost = await workbench.suggestionFor('    return wi');
     await workbench.type(ghost[0]);
     await eventually('the rest', async () => (await workbench.ghost()) === ghost.slice(1));
     await workbench.press('Backspace');
     await workbench.type('Q');
     await eventually('another suggestion or none', async () => !(await workbench.ghost()).startsWith(ghost.slice(1)));
-    assert.equal(await workbench.text('deviate.py'), `${python}    return Q`);
+    assert.equal(await workbench.text('deviate.py'), `${python}    return wiQ`);
     await workbench.discard();
   });
 
@@ -68,7 +70,7 @@ export function completionTests(test) {
     await workbench.press('Escape');
     await workbench.noGhost();
     assert.equal(await workbench.text('escape.py'), `${python}    return `);
-    await workbench.press('Alt+\\');
+    await workbench.press('Alt+Backslash');
     assert.equal((await workbench.waitForGhost())[0], ghost[0]);
     await workbench.discard();
   });

@@ -1,12 +1,12 @@
 // What a user does and sees in VS Code, in words of the tests.
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import * as codeServer from './code_server.mjs';
 
-export const patience = 30_000;
+export const patience = Number(process.env.INCIPIT_PATIENCE_MS ?? 30_000);
 
 const browserArguments = [
   '--no-sandbox',
@@ -45,6 +45,7 @@ export class Workbench {
     const context = await this.browser.newContext({ viewport: { width: 960, height: 600 }, locale: 'en-US' });
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     this.page = await context.newPage();
+    this.page.setDefaultTimeout(patience);
     this.page.on('request', (request) => {
       const url = new URL(request.url());
       if (/^(https?|wss?):$/.test(url.protocol) && url.hostname !== '127.0.0.1') this.foreignHosts.add(url.hostname);
@@ -86,13 +87,10 @@ export class Workbench {
   // Opens a new file with this text; the cursor is at its end.
   async edit(name, text) {
     writeFileSync(this.file(name), text);
-    await this.page.keyboard.press('Control+p');
-    const input = this.page.locator('.quick-input-widget input[type=text]');
-    await input.fill(this.file(name)); // by its path: the search for names has not heard of a new file yet
-    await this.page.locator('.quick-input-list .monaco-list-row', { hasText: name }).first().waitFor();
-    await this.page.keyboard.press('Enter');
+    // By the explorer: the search of Quick Open may not know a file that is this young.
+    await this.page.locator('.explorer-folders-view .monaco-list-row', { hasText: name }).first().dblclick();
     await this.page.locator('.tab.active', { hasText: name }).waitFor();
-    await this.page.locator('.editor-group-container.active .monaco-editor .view-lines').first().waitFor();
+    await this.page.locator('.editor-group-container.active .monaco-editor.focused').first().waitFor();
     await this.page.keyboard.press('Control+End');
   }
 
@@ -106,17 +104,35 @@ export class Workbench {
 
   // Saves, and reads what is in the file then: the text of the editor and nothing of its decorations.
   async text(name) {
-    await this.page.keyboard.press('Control+s');
-    await this.page.locator('.tab.active:not(.dirty)').waitFor();
+    await eventually('the file to be saved', async () => {
+      await this.page.keyboard.press('Control+s');
+      return (await this.page.locator('.tab.active:not(.dirty)').count()) > 0;
+    });
     return readFileSync(this.file(name), 'utf8');
   }
 
+  async focusEditor() {
+    await this.page.keyboard.press('Control+1');
+    await this.page.locator('.editor-group-container.active .monaco-editor.focused').first().waitFor();
+  }
+
+  // Closes all editors without saving, and removes the files.
   async discard() {
     await this.page.keyboard.press('Escape');
-    await this.command('File: Revert File');
-    await this.page.locator('.tab.active:not(.dirty)').waitFor();
-    await this.command('View: Close All Editors');
-    await this.page.locator('.tab').first().waitFor({ state: 'detached' });
+    while ((await this.page.locator('.tab').count()) > 0) {
+      const n = await this.page.locator('.tab').count();
+      await this.command('View: Revert and Close Editor');
+      await eventually('a tab to close', async () => (await this.page.locator('.tab').count()) < n);
+    }
+    for (const name of readdirSync(this.server.workspace)) rmSync(this.file(name), { recursive: true });
+  }
+
+  // After a test that failed, for the next one.
+  async tidyUp() {
+    this.server.configure({});
+    await this.press('Escape', 'Escape');
+    await this.clearNotifications();
+    await this.discard();
   }
 
   // ---- ghost text

@@ -34,7 +34,9 @@ class Explain : public ::testing::Test {
 };
 
 lsp::ExplainOutcome explained(const std::string& text) {
-  return {text, {}, false, std::nullopt, {}};
+  lsp::ExplainOutcome outcome;
+  outcome.text = text;
+  return outcome;
 }
 
 TEST_F(Explain, StreamsPiecesAndAnswersWithTheWholeText) {
@@ -94,8 +96,9 @@ TEST_F(Explain, TellsAFailureAsAnError) {
   const int64_t id =
       client.start("workspace/executeCommand", command({kUri, range(0, 0, 1, 0)}, "t"));
   pipeline.wait_for_explain(1);
-  pipeline.explain_finish(
-      1, {"", {}, false, Error{ErrorCode::kUnsupported, "this model cannot explain"}, {}});
+  lsp::ExplainOutcome outcome;
+  outcome.error = Error{ErrorCode::kUnsupported, "this model cannot explain"};
+  pipeline.explain_finish(1, outcome);
   const Json error = client.reply_to(id)["error"];
   EXPECT_EQ(error["code"], -32803);
   EXPECT_EQ(error["message"], "incipit.explain: this model cannot explain");
@@ -107,7 +110,8 @@ TEST_F(Explain, NamesTheArgumentThatIsWrong) {
   };
   EXPECT_EQ(error_of({{"command", "other.command"}})["message"],
             "params.command: want one of \"incipit.explain\", \"incipit.document\", "
-            "\"incipit.tests\", \"incipit.fix\", \"incipit.rewrite\", found \"other.command\"");
+            "\"incipit.tests\", \"incipit.fix\", \"incipit.rewrite\", \"incipit.chat\", "
+            "found \"other.command\"");
   EXPECT_EQ(error_of({{"command", "incipit.explain"}})["message"],
             "params.arguments: want [uri, range], found 0 arguments");
   EXPECT_EQ(error_of(command({1, range(0, 0, 1, 0)}))["message"],
@@ -163,6 +167,50 @@ TEST_F(Explain, IsOfferedForBlankLinesAsLittleAsItWorksThere) {
   const Json reply =
       client.call("workspace/executeCommand", command(Json::array({"file:///blank.py", blank})));
   EXPECT_EQ(reply["error"]["code"], -32602);
+}
+
+TEST_F(Explain, AnswersAConversation) {
+  const Json params = Json::parse(R"({"command": "incipit.chat", "workDoneToken": 1,
+    "arguments": [{"messages": [
+      {"role": "user", "content": "What?",
+       "context": [{"path": "b.py", "languageId": "python", "text": "b = 1"}, {"path": "c", "text": ""}]},
+      {"role": "assistant", "content": "That."}, {"role": "user", "content": "Why?"}]}]})");
+  const int64_t id = client.start("workspace/executeCommand", params);
+  const auto request = pipeline.wait_for_explain(1);
+  EXPECT_EQ(request.task, lsp::CodeTask::kChat);
+  EXPECT_EQ(request.max_tokens, 1024);
+  ASSERT_EQ(request.conversation.size(), 3u);
+  ASSERT_EQ(request.conversation[0].context.size(), 2u);
+  EXPECT_EQ(request.conversation[0].context[0].language_id, "python");
+  EXPECT_EQ(request.conversation[2].content, "Why?");
+  pipeline.explain_text(1, "Because");
+  lsp::ExplainOutcome outcome = explained("Because");
+  outcome.cut_off = true;
+  outcome.n_left_out = 2;
+  pipeline.explain_finish(1, outcome);
+  EXPECT_EQ(progress()["value"]["title"], "Answering");
+  EXPECT_EQ(progress()["value"]["message"], "Because");
+  EXPECT_EQ(progress()["value"]["kind"], "end");
+  EXPECT_EQ(client.reply_to(id)["result"],
+            Json::parse(R"({"text": "Because", "finish": "length", "leftOut": 2})"));
+}
+
+TEST_F(Explain, SaysWhatIsWrongWithAConversation) {
+  const auto error_of = [&](const char* arguments) {
+    const Json error =
+        client.call("workspace/executeCommand",
+                    {{"command", "incipit.chat"}, {"arguments", Json::parse(arguments)}})["error"];
+    EXPECT_EQ(error["code"], -32602);
+    return error["message"].get<std::string>();
+  };
+  EXPECT_EQ(error_of("[]"), "params.arguments: want [{messages}], found 0 arguments");
+  EXPECT_EQ(error_of(R"([{"messages": [{"role": "user"}]}])"),
+            "params.arguments[0].messages[0].content: want string, found nothing");
+  EXPECT_EQ(error_of(R"([{"messages": [{"role": "me", "content": "a"}]}])"),
+            "params.arguments[0].messages[0].role: want \"user\", found \"me\"");
+  EXPECT_EQ(error_of(R"([{"messages": []}])"),
+            "params.arguments[0].messages: want questions and answers in turn that end with a "
+            "question, found 0 messages");
 }
 
 }  // namespace

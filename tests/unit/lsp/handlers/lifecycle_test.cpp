@@ -26,7 +26,7 @@ TEST(Lifecycle, OffersWhatAClientCanUse) {
   EXPECT_EQ(offered["textDocumentSync"], Json::parse(R"({"openClose":true,"change":2})"));
   EXPECT_EQ(offered["executeCommandProvider"]["commands"],
             Json::array({"incipit.explain", "incipit.document", "incipit.tests", "incipit.fix",
-                         "incipit.rewrite"}));
+                         "incipit.rewrite", "incipit.chat"}));
   EXPECT_EQ(offered["codeActionProvider"]["codeActionKinds"],
             Json::array({"explain", "refactor.rewrite", "tests", "quickfix"}));
   EXPECT_FALSE(offered.contains("completionProvider"));

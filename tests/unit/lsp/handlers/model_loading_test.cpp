@@ -64,7 +64,9 @@ TEST(ModelLoading, LetsAnEarlyRequestWait) {
   loader.steps.push("done");
   EXPECT_EQ(server.client.reply_to(completion)["result"]["items"].size(), 1u);
   FakePipeline::control().wait_for_explain(1);
-  FakePipeline::control().explain_finish(1, {"text", {}, false, {}, {}});
+  lsp::ExplainOutcome outcome;
+  outcome.text = "text";
+  FakePipeline::control().explain_finish(1, outcome);
   EXPECT_EQ(server.client.reply_to(explain)["result"], "text");
 }
 
