@@ -1,0 +1,136 @@
+// VS Code's workbench with its real extension host, served on loopback for one test run, in folders of its own.
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const entry = path.join(import.meta.dirname, 'node_modules/code-server/out/node/entry.js');
+
+const settings = {
+  'chat.disableAIFeatures': true, // Copilot's own, which ship with the workbench
+  'editor.accessibilitySupport': 'off',
+  'editor.minimap.enabled': false,
+  'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
+  'extensions.autoCheckUpdates': false,
+  'extensions.ignoreRecommendations': true,
+  'files.autoSave': 'off',
+  'git.enabled': false,
+  'security.workspace.trust.enabled': false,
+  'telemetry.telemetryLevel': 'off',
+  'window.commandCenter': false,
+  'workbench.colorTheme': 'Default Dark Modern',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'workbench.startupEditor': 'none',
+  'workbench.tips.enabled': false,
+};
+
+async function freePort() {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+export class CodeServer {
+  constructor() {
+    this.home = mkdtempSync(path.join(tmpdir(), 'incipit-vscode-'));
+    this.workspace = path.join(this.home, 'workspace');
+    mkdirSync(this.workspace);
+    for (const folder of ['User', 'Machine']) mkdirSync(path.join(this.home, 'data', folder), { recursive: true });
+    writeFileSync(path.join(this.home, 'data/User/settings.json'), JSON.stringify(settings, null, 2));
+    this.configure({});
+  }
+
+  // Writes the settings of this machine: there VS Code looks for those that say what runs on it. An open workbench takes
+  // them over.
+  configure(more) {
+    writeFileSync(path.join(this.home, 'data/Machine/settings.json'), JSON.stringify(more, null, 2));
+  }
+
+  get environment() {
+    const { PATH, LANG } = process.env;
+    // The cache of packed weights outlives the run; the user's models do not count.
+    const cache = process.env.XDG_CACHE_HOME ?? path.join(this.home, 'cache');
+    return { PATH, LANG, HOME: this.home, XDG_CACHE_HOME: cache, XDG_DATA_HOME: path.join(this.home, 'share') };
+  }
+
+  get folders() {
+    return ['--user-data-dir', path.join(this.home, 'data'), '--extensions-dir', path.join(this.home, 'extensions')];
+  }
+
+  install(vsix) {
+    execFileSync(process.execPath, [entry, ...this.folders, '--install-extension', vsix, '--force'], {
+      env: this.environment,
+      stdio: 'pipe',
+    });
+  }
+
+  async start() {
+    this.port = await freePort();
+    const log = openSync(path.join(this.home, 'code-server.log'), 'w');
+    const words = ['--auth', 'none', '--bind-addr', `127.0.0.1:${this.port}`, '--disable-telemetry', '--disable-update-check'];
+    const more = ['--disable-workspace-trust', '--disable-getting-started-override', this.workspace];
+    this.process = spawn(process.execPath, [entry, ...this.folders, ...words, ...more], {
+      env: this.environment,
+      detached: true, // a group of its own, so that all of it can be ended
+      stdio: ['ignore', log, log],
+    });
+    for (let i = 0; i < 300; ++i) {
+      if (this.process.exitCode !== null) throw new Error(this.log());
+      const answer = await fetch(`${this.url}healthz`).catch(() => undefined);
+      if (answer?.ok) return;
+      await sleep(100);
+    }
+    throw new Error(`code-server did not answer: ${this.log()}`);
+  }
+
+  get url() {
+    return `http://127.0.0.1:${this.port}/`;
+  }
+
+  log() {
+    return readFileSync(path.join(this.home, 'code-server.log'), 'utf8');
+  }
+
+  // Processes of the bundled server, newest last.
+  servers() {
+    const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+    return pids.filter((pid) => programOf(pid)?.startsWith(path.join(this.home, 'extensions'))).sort((a, b) => a - b);
+  }
+
+  async stop() {
+    for (const pid of this.servers()) process.kill(pid, 'SIGCONT'); // one that a failed test left stopped
+    if (this.process?.exitCode === null) {
+      const ended = new Promise((resolve) => this.process.once('exit', resolve));
+      process.kill(-this.process.pid, 'SIGTERM');
+      await Promise.race([ended, sleep(5000)]);
+      try {
+        process.kill(-this.process.pid, 'SIGKILL');
+      } catch {
+        // Nobody is left.
+      }
+    }
+    for (let i = 0; i < 50 && this.servers().length > 0; ++i) await sleep(100);
+    const left = this.servers();
+    for (const pid of left) process.kill(pid, 'SIGKILL');
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    if (left.length > 0) throw new Error(`servers outlived the editor: ${left}`);
+  }
+}
+
+function programOf(pid) {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return undefined; // ended, or not ours
+  }
+}
+
+export function chromium() {
+  const found = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
+  if (!found) throw new Error('no chromium: run scripts/setup.sh vscode');
+  return found;
+}

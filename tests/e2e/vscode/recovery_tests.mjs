@@ -1,0 +1,96 @@
+// What breaks, what is said, and how it comes back.
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { python } from './completion_tests.mjs';
+import { eventually } from './workbench.mjs';
+
+export function recoveryTests(test) {
+  test('a server that is killed comes back by itself, with the documents', async (workbench) => {
+    await workbench.edit('killed.py', python);
+    const [pid] = workbench.server.servers().slice(-1);
+    process.kill(pid, 'SIGKILL');
+    await eventually('another server', () => workbench.server.servers().some((other) => other !== pid));
+    await workbench.status('ready');
+    await workbench.suggestionFor('    return ');
+    assert.deepEqual(await workbench.notifications(), []);
+    await workbench.discard();
+  });
+
+  test('one that keeps ending is left alone, with a message that helps', async (workbench) => {
+    await workbench.edit('crashes.py', python);
+    const killed = new Set();
+    const given = async () => (await workbench.statusLabel()) === 'incipit: error';
+    while (!(await given())) {
+      assert.ok(killed.size < 5, `started ${killed.size} times`);
+      const next = () => workbench.server.servers().find((pid) => !killed.has(pid));
+      const pid = await eventually('another server, or an end of it', async () => next() ?? ((await given()) ? 'none' : null));
+      if (pid === 'none') break;
+      await sleep(500); // the item shows this one then, not the one before
+      await workbench.status('ready');
+      process.kill(pid, 'SIGKILL');
+      killed.add(pid);
+    }
+    assert.ok(killed.size >= 3, `given up after ${killed.size} ends`);
+    await workbench.notification(/keeps ending by itself/);
+    await workbench.status('error');
+    await workbench.shot('status-crashed');
+    await workbench.button('Restart Server');
+    await workbench.status('ready');
+    await workbench.suggestionFor('    return ');
+    await workbench.clearNotifications();
+    await workbench.discard();
+  });
+
+  test('a server that hangs is replaced by Restart Server', async (workbench) => {
+    await workbench.edit('hangs.py', python);
+    const [pid] = workbench.server.servers().slice(-1);
+    process.kill(pid, 'SIGSTOP');
+    await workbench.command('incipit: Restart Server');
+    await eventually('its end', () => !workbench.server.servers().includes(pid));
+    await workbench.status('ready');
+    await workbench.suggestionFor('    return ');
+    assert.deepEqual(await workbench.notifications(), []);
+    await workbench.discard();
+  });
+
+  test('a wrong path is named, and the right one is taken at once', async (workbench) => {
+    workbench.server.configure({ 'incipit.server.path': '/nowhere/incipit' });
+    await workbench.notification(/incipit\.server\.path names \/nowhere\/incipit/);
+    await workbench.status('error');
+    await workbench.shot('wrong-path');
+    await workbench.button('Open Settings');
+    await workbench.page.locator('.settings-editor .setting-item-contents', { hasText: 'Path of the program' }).first().waitFor();
+    workbench.server.configure({});
+    await workbench.status('ready');
+    await workbench.clearNotifications();
+    await workbench.command('View: Close All Editors');
+  });
+
+  test('a program that is no server is named', async (workbench) => {
+    workbench.server.configure({ 'incipit.server.path': '/bin/true' });
+    await workbench.notification(/\/bin\/true could not be started/);
+    await workbench.status('error');
+    workbench.server.configure({});
+    await workbench.status('ready');
+    await workbench.clearNotifications();
+  });
+
+  test('a wrong setting gets a message with key, wanted and found', async (workbench) => {
+    workbench.server.configure({ 'incipit.completion.maxTokens': 0 });
+    await workbench.notification(/incipit\.completion\.maxTokens: want an integer 1\.\.1024, found 0/);
+    await workbench.shot('wrong-setting');
+    workbench.server.configure({});
+    await workbench.status('ready');
+    await workbench.clearNotifications();
+  });
+
+  test('a model that is not there is an error with the reason, and goes when the setting does', async (workbench) => {
+    workbench.server.configure({ 'incipit.model': 'no-such-model' });
+    await workbench.notification(/no-such-model/);
+    await workbench.status('error');
+    assert.match(await workbench.hoverText(), /no-such-model/);
+    workbench.server.configure({});
+    await workbench.status('ready');
+    await workbench.clearNotifications();
+  });
+}
