@@ -42,7 +42,7 @@ export class Controller implements vscode.Disposable {
     this.listen();
     this.registerCommands();
     registerEditCommands(context, this.supervisor);
-    registerFeatures(context, this.supervisor);
+    registerFeatures(context, this.supervisor, this.log);
     this.show();
   }
 

@@ -1,7 +1,9 @@
 // Tests of the extension in a real workbench: run.mjs INCIPIT.vsix SCREENSHOT-FOLDER [PATTERN]. One editor and one browser serve all.
 import { after, before, describe, it } from 'node:test';
 import { Workbench } from './workbench.mjs';
+import { chatTests } from './chat_tests.mjs';
 import { completionTests } from './completion_tests.mjs';
+import { explainTests } from './explain_tests.mjs';
 import { freezeTests } from './freeze_tests.mjs';
 import { statusTests } from './status_tests.mjs';
 import { modelTests } from './model_tests.mjs';
@@ -32,6 +34,8 @@ describe('incipit in VS Code', { timeout: 600_000 }, () => {
 
   completionTests(test);
   statusTests(test);
+  explainTests(test);
+  chatTests(test);
   modelTests(test);
   freezeTests(test);
   recoveryTests(test);

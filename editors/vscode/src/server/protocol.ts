@@ -51,7 +51,7 @@ export interface Status {
 }
 
 // The server, for features: without LSP, restarts and processes. Both reject with an Error whose message can be shown as
-// it is, and with vscode.CancellationError when the caller's token was cancelled.
+// it is, and with vscode.CancellationError when the caller's token was cancelled. An error of the server's has its LSP `code`.
 export interface Backend {
   // Runs a command of the server (`incipit.explain`, …); each piece of its text is passed on as it comes.
   execute(

@@ -180,7 +180,7 @@ function whyMissing(found: { missing: 'setting' | 'everywhere'; tried: string[] 
 function readable(error: unknown): Error {
   if (error instanceof ResponseError) {
     if (error.code === LSPErrorCodes.RequestCancelled) return new CancellationError();
-    return new Error(error.message);
+    return Object.assign(new Error(error.message), { code: error.code });
   }
   return error instanceof Error ? error : new Error(String(error));
 }

@@ -1,0 +1,105 @@
+// What a user does and sees in the extension's own pages: the panel of explanations and the chat.
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { eventually } from './workbench.mjs';
+
+// A page ("explain" or "chat") as it is shown now: VS Code puts its document into a frame inside a frame.
+export class OwnPage {
+  constructor(workbench, kind) {
+    this.workbench = workbench;
+    this.kind = kind;
+  }
+
+  async open() {
+    this.frame = await eventually(`the page ${this.kind}`, () => this.find());
+    return this;
+  }
+
+  async find() {
+    for (const frame of this.workbench.page.frames()) {
+      const kind = await frame.evaluate(() => document.body?.dataset.page).catch(() => undefined);
+      // A page that was hidden and is shown again has another frame; the old one is gone or has no size.
+      if (kind === this.kind && (await frame.evaluate(() => innerWidth > 0 && document.hasFocus !== undefined))) return frame;
+    }
+    return undefined;
+  }
+
+  text(selector) {
+    return this.frame.locator(selector).last().innerText();
+  }
+
+  button(name) {
+    return this.frame.getByRole('button', { name, exact: true }).last();
+  }
+
+  // The text of the newest answer when nothing is being written any more.
+  async answer() {
+    const settled = this.frame.locator('.answer[aria-busy=false]');
+    await eventually('an answer', async () => {
+      const busy = await this.frame.locator('.answer[aria-busy=true]').count();
+      return busy === 0 && (await settled.count()) > 0;
+    });
+    return (await this.text('.answer .markdown')).trim();
+  }
+
+  // What the keyboard would act on.
+  focused() {
+    return this.frame.evaluate(() => {
+      const { activeElement } = document;
+      return activeElement?.getAttribute('aria-label') ?? activeElement?.textContent ?? '';
+    });
+  }
+
+  // Presses Tab (or another key) until something of that name has the focus.
+  async tabTo(name, key = 'Tab') {
+    const passed = [];
+    for (let i = 0; i < 25; ++i) {
+      passed.push(await this.focused());
+      if (passed.at(-1) === name) return passed;
+      await this.workbench.page.keyboard.press(key);
+    }
+    throw new Error(`${name} is not reached by ${key}: ${passed.join(', ')}`);
+  }
+}
+
+export function openPage(workbench, kind) {
+  return new OwnPage(workbench, kind).open();
+}
+
+export async function openChat(workbench) {
+  await workbench.command('incipit: Open Chat');
+  return chatWithFocus(workbench);
+}
+
+// A view that comes up takes the focus when it is ready, also from what was opened since.
+export async function chatWithFocus(workbench) {
+  return eventually('the chat with the focus', async () => {
+    const page = await openPage(workbench, 'chat');
+    return (await page.focused().catch(() => '')) === 'Question' ? page : undefined;
+  });
+}
+
+// A new chat, ready to be typed into.
+export async function newChat(workbench) {
+  await workbench.command('incipit: New Chat');
+  return chatWithFocus(workbench);
+}
+
+// Runs `act` with chat_server.mjs in the place of the real server.
+export async function withObedientServer(workbench, act) {
+  const program = path.join(workbench.server.home, 'chat_server');
+  const started = `${program}.started`;
+  const script = path.join(import.meta.dirname, 'chat_server.mjs');
+  rmSync(started, { force: true });
+  writeFileSync(program, `#!/bin/sh\ntouch "${started}"\nexec "${process.execPath}" "${script}"\n`, { mode: 0o755 });
+  workbench.server.configure({ 'incipit.server.path': program });
+  try {
+    await eventually('the other server', () => existsSync(started) && workbench.server.servers().length === 0);
+    await workbench.status('ready');
+    await act();
+  } finally {
+    workbench.server.configure({});
+    await eventually('the real server', () => workbench.server.servers().length > 0);
+    await workbench.status('ready');
+  }
+}
