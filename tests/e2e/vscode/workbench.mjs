@@ -65,8 +65,10 @@ export class Workbench {
     await this.server.stop();
   }
 
+  // `clip`: a part of the window.
   shot(name, clip) {
-    return this.page.screenshot({ path: path.join(this.shots, `${name}.png`), ...(clip && { clip }) });
+    const file = path.join(this.shots, `${name}.png`);
+    return this.page.screenshot({ path: file, animations: 'disabled', ...(clip && { clip }) });
   }
 
   // ---- commands, files, text
