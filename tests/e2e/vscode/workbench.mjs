@@ -71,9 +71,12 @@ export class Workbench {
   // ---- commands, files, text
 
   async command(title) {
-    await this.page.keyboard.press('F1');
     const input = this.page.locator('.quick-input-widget input[type=text]');
-    await input.waitFor();
+    // A page that is being loaded, or one that takes the focus, may swallow the key.
+    await eventually('the command palette', async () => {
+      await this.page.keyboard.press('F1');
+      return input.waitFor({ timeout: 2000 }).then(() => true, () => false);
+    });
     await input.fill(`>${title}`);
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title.replace(/^incipit: /, '') });
     await row.first().waitFor();
