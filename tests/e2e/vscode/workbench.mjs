@@ -47,8 +47,14 @@ export class Workbench {
     this.page = await context.newPage();
     this.page.setDefaultTimeout(patience);
     this.page.on('request', (request) => {
-      const url = new URL(request.url());
-      if (/^(https?|wss?):$/.test(url.protocol) && url.hostname !== '127.0.0.1') this.foreignHosts.add(url.hostname);
+      const { protocol, hostname } = new URL(request.url());
+      // A page of an extension asks for its own files under this name, which the workbench's service worker answers.
+      const ownFile = hostname.endsWith('.vscode-resource.vscode-cdn.net');
+      if (/^(https?|wss?):$/.test(protocol) && hostname !== '127.0.0.1' && !ownFile) this.foreignHosts.add(hostname);
+    });
+    this.page.on('response', (response) => {
+      const { hostname } = new URL(response.url());
+      if (hostname.endsWith('vscode-cdn.net') && !response.fromServiceWorker()) this.foreignHosts.add(hostname);
     });
     await this.load();
   }
