@@ -287,7 +287,7 @@ def run(binary, paper, log):
 NEXT_STEPS = """
 Next
   Neovim:      vim.opt.runtimepath:append('{root}/editors/nvim'); require('incipit').setup {{}}
-  VS Code:     no extension yet; any generic LSP client can start `{binary} lsp`
+  VS Code:     make vsix, then code --install-extension build/incipit-*.vsix
   Llama-3-8B:  {binary} model add DIR|FILE.gguf, in any usual format
   Terminal:    {binary} complete FILE --at LINE:COLUMN"""
 

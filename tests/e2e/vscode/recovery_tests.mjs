@@ -62,8 +62,9 @@ export function recoveryTests(test) {
     await workbench.page.locator('.settings-editor .setting-item-contents', { hasText: 'Path of the program' }).first().waitFor();
     workbench.server.configure({});
     await workbench.status('ready');
+    await workbench.press('Escape'); // the settings are a dialog
     await workbench.clearNotifications();
-    await workbench.command('View: Close All Editors');
+    await workbench.discard();
   });
 
   test('a program that is no server is named', async (workbench) => {

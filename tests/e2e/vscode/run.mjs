@@ -6,6 +6,7 @@ import { completionTests } from './completion_tests.mjs';
 import { explainTests } from './explain_tests.mjs';
 import { freezeTests } from './freeze_tests.mjs';
 import { statusTests } from './status_tests.mjs';
+import { modelTests } from './model_tests.mjs';
 import { recoveryTests } from './recovery_tests.mjs';
 
 const [vsix, shots, pattern = ''] = process.argv.slice(2);
@@ -35,6 +36,7 @@ describe('incipit in VS Code', { timeout: 600_000 }, () => {
   statusTests(test);
   explainTests(test);
   chatTests(test);
+  modelTests(test);
   freezeTests(test);
   recoveryTests(test);
 
