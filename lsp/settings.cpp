@@ -44,6 +44,10 @@ const std::array kRows = {
         "File name patterns (* and ?). Such files get no suggestion and are no context for others; "
         "files with names of secrets never do, nor text around a private key.",
         &Settings::excluded_files},
+    SettingRow{"context.workspace",
+               "Tell the model what other files of the workspace define of the names that are used "
+               "near the cursor.",
+               &Settings::context_workspace},
     SettingRow{"explain.maxTokens", "Longest explanation, in tokens of the model.",
                IntegerSetting{&Settings::explain_max_tokens, 1, 4096}},
     SettingRow{"edit.maxTokens",

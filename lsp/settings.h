@@ -31,6 +31,7 @@ struct Settings {
   int32_t explain_max_tokens = 160;
   int32_t edit_max_tokens = 1024;
   int32_t chat_max_tokens = 1024;
+  bool context_workspace = true;
   bool hover = false;
   bool prewarm = true;
   std::string model;

@@ -154,6 +154,9 @@ Result<FimFormat> read_fim(const Section& section) {
   if (section.has("file_separator")) {
     ASSIGN_OR_RETURN(fim.file_separator, section.token("file_separator"));
   }
+  if (section.has("repository")) {
+    ASSIGN_OR_RETURN(fim.repository, section.token("repository"));
+  }
   // The templates say which orders the model was trained for; suffix first when it knows both.
   const bool prefix_first_only = section.has("psm") && !section.has("spm");
   fim.order = prefix_first_only ? FimOrder::kPrefixFirst : FimOrder::kSuffixFirst;
@@ -166,8 +169,9 @@ std::optional<FimFormat> detect_fim(const Tokenizer& tokenizer) {
     const auto suffix = tokenizer.special(family.suffix);
     const auto middle = tokenizer.special(family.middle);
     if (!prefix || !suffix || !middle) continue;
-    return FimFormat{*prefix, *suffix, *middle, first_known(tokenizer, kFileSeparators),
-                     family.order};
+    return FimFormat{*prefix,      *suffix,
+                     *middle,      first_known(tokenizer, kFileSeparators),
+                     family.order, tokenizer.special("<|repo_name|>").value_or(-1)};
   }
   return std::nullopt;
 }

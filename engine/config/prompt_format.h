@@ -24,6 +24,7 @@ struct FimFormat {
   TokenId middle = -1;
   TokenId file_separator = -1;  // -1: prompts carry no path header
   FimOrder order = FimOrder::kSuffixFirst;
+  TokenId repository = -1;  // -1: other files come without the name of what they belong to
 };
 
 // Llama 3.1 and later were trained with a system turn in front of every conversation, that begins

@@ -13,11 +13,15 @@ using std::string_view;
 
 constexpr size_t kMaxDefinitions = 24;
 
+// Of the workspace, with a slash at its end; empty when it is not known.
+string_view root_of(const ContextPlace& place) {
+  const bool known = place.file_path.ends_with(place.shown_path);
+  return known ? place.file_path.substr(0, place.file_path.size() - place.shown_path.size()) : "";
+}
+
 // Below the folder of the workspace, as the document's own path is shown.
 string_view shown_as(string_view path, const ContextPlace& place) {
-  const bool known = place.file_path.ends_with(place.shown_path);
-  const string_view root =
-      known ? place.file_path.substr(0, place.file_path.size() - place.shown_path.size()) : "";
+  const string_view root = root_of(place);
   if (!root.empty() && path.starts_with(root)) return path.substr(root.size());
   return path.substr(path.rfind('/') + 1);  // no home directory enters a prompt
 }
@@ -56,6 +60,12 @@ std::vector<ContextPiece> context_pieces(const ContextChoice& choice, const Cont
   }
   std::reverse(pieces.begin(), pieces.end());
   return pieces;
+}
+
+string_view repository_of(const ContextPlace& place) {
+  string_view root = root_of(place);
+  while (root.ends_with('/')) root.remove_suffix(1);
+  return root.substr(root.rfind('/') + 1);
 }
 
 std::string as_comments(const std::vector<ContextPiece>& pieces, const Language& language) {

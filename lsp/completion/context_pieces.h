@@ -48,6 +48,10 @@ struct ContextPlace {
 std::vector<ContextPiece> context_pieces(const ContextChoice& choice, const ContextPlace& place,
                                          size_t max_bytes);
 
+// The name of the folder that the document's shown path lies in: of the workspace, as a rule. Empty
+// when it is not known.
+std::string_view repository_of(const ContextPlace& place);
+
 // The pieces as comment lines of this language. Empty when it has no line comment.
 std::string as_comments(const std::vector<ContextPiece>& pieces, const Language& language);
 

@@ -178,6 +178,11 @@ std::string PromptBuilder::take_context(const CursorSite& site, const SyntaxTree
     std::string text = as_comments(pieces, *language);
     return tokenizer_->encode(text).size() <= max_tokens ? text : "";
   }
+  const string_view repository = repository_of(place);
+  if (format_->fim->repository >= 0 && !repository.empty()) {
+    anchor.context_tokens.push_back(format_->fim->repository);
+    tokenizer_->encode_append(std::string(repository) + "\n", anchor.context_tokens);
+  }
   for (const ContextPiece& piece : pieces) {
     const std::vector<TokenId> tokens = tokenizer_->encode(piece.path + "\n" + piece.text);
     if (anchor.context_tokens.size() + tokens.size() + 1 > max_tokens) continue;

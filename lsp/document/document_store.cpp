@@ -22,8 +22,22 @@ void DocumentStore::set_folders(const std::vector<WorkspaceFolder>& folders) {
 }
 
 void DocumentStore::change_folders(const WorkspaceFoldersChangeEvent& event) {
-  for (const auto& folder : event.removed) std::erase(folders_, folder_key(folder));
-  for (const auto& folder : event.added) folders_.push_back(folder_key(folder));
+  for (const auto& folder : event.removed) {
+    std::erase_if(folders_, [key = folder_key(folder)](const Folder& f) { return f.key == key; });
+  }
+  for (const auto& folder : event.added) {
+    std::string path = Uri::parse(folder.uri).file_path().value_or("");
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    folders_.push_back({folder_key(folder), std::move(path)});
+  }
+}
+
+std::vector<std::string> DocumentStore::folder_paths() const {
+  std::vector<std::string> paths;
+  for (const Folder& folder : folders_) {
+    if (!folder.path.empty()) paths.push_back(folder.path);
+  }
+  return paths;
 }
 
 DocumentStore::Entry* DocumentStore::entry_of(const std::string& uri) {
@@ -102,8 +116,8 @@ const Document* DocumentStore::most_recent() const {
 std::string DocumentStore::shown_path(const Uri& uri) const {
   const std::string key = uri.key();
   size_t longest = 0;
-  for (const std::string& folder : folders_) {
-    if (key.starts_with(folder)) longest = std::max(longest, folder.size());
+  for (const Folder& folder : folders_) {
+    if (key.starts_with(folder.key)) longest = std::max(longest, folder.key.size());
   }
   return longest > 0 ? key.substr(longest) : uri.file_name();
 }

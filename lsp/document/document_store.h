@@ -32,11 +32,17 @@ class DocumentStore {
   const Document* most_recent() const;
   size_t size() const { return documents_.size(); }
 
+  std::vector<std::string> folder_paths() const;  // absolute, of those on this machine
+
   // The document's path as the model sees it: below its workspace folder (the innermost one that
   // holds it), else its file name alone, so that no home directory enters a prompt.
   std::string shown_path(const Uri& uri) const;
 
  private:
+  struct Folder {
+    std::string key;   // with a slash at its end
+    std::string path;  // without; empty: not on this machine
+  };
   struct Entry {
     Document document;
     uint64_t used = 0;  // grows with every use
@@ -45,7 +51,7 @@ class DocumentStore {
   Entry* entry_of(const std::string& uri);
 
   std::map<std::string, std::unique_ptr<Entry>> documents_;  // by Uri::key
-  std::vector<std::string> folders_;                         // keys, each with a slash at its end
+  std::vector<Folder> folders_;
   uint64_t clock_ = 0;
 };
 

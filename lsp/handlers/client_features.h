@@ -13,6 +13,7 @@ struct ClientFeatures {
   bool asks_instruction = false;        // asks its user for the text that incipit.rewrite wants
   bool configuration = false;           // can be asked for settings
   bool configuration_register = false;  // wants to be told to send changes of them
+  bool files_register = false;          // … and what happens to files
   bool work_done_progress = false;      // accepts tokens that the server makes
 };
 

@@ -1,12 +1,12 @@
 #include "lsp/handlers/completion_service.h"
 
 #include <fmt/core.h>
-#include <fnmatch.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "engine/base/log.h"
+#include "lsp/context/file_patterns.h"
 #include "lsp/handlers/completion_items.h"
 #include "lsp/handlers/type_through.h"
 
@@ -15,12 +15,6 @@ namespace {
 
 // What the prompt builder may look at; it takes far less.
 constexpr size_t kMaxNeighbours = 8;
-
-bool matches_any(const std::vector<std::string>& patterns, const std::string& name) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
-    return ::fnmatch(pattern.c_str(), name.c_str(), FNM_CASEFOLD) == 0;
-  });
-}
 
 std::string key_of(const std::string& uri) {
   return Uri::parse(uri).key();

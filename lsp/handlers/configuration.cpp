@@ -17,7 +17,7 @@ void ask_configuration(Session& session) {
                            json_type_name(answer));
         }
         session.apply_settings(SettingsLayer::kPulled, answer[0]);
-        session.load_model();
+        session.follow_settings();
       });
 }
 
@@ -25,7 +25,7 @@ void on_did_change_configuration(Session& session, const DidChangeConfigurationP
   // Clients that are asked for settings send null here, as a signal to ask again.
   if (params.settings) {
     session.apply_settings(SettingsLayer::kPushed, *params.settings);
-    session.load_model();
+    session.follow_settings();
   }
   if (session.client.configuration) ask_configuration(session);
 }

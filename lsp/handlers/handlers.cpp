@@ -20,6 +20,7 @@ void register_handlers(Dispatcher<Session>& on) {
   on.notification<method::DidMoveCursor>(on_did_move_cursor);
   on.notification<method::DidClose>(on_did_close);
   on.notification<method::DidChangeWorkspaceFolders>(on_folders_changed);
+  on.notification<method::DidChangeWatchedFiles>(on_files_changed);
   on.notification<method::DidChangeConfiguration>(on_did_change_configuration);
   on.notification<method::WorkDoneProgressCancel>(on_progress_cancel);
   // $/cancelRequest belongs to the connection.

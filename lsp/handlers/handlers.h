@@ -24,6 +24,7 @@ void on_did_change(Session& session, const DidChangeParams& params);
 void on_did_move_cursor(Session& session, const DidMoveCursorParams& params);
 void on_did_close(Session& session, const DidCloseParams& params);
 void on_folders_changed(Session& session, const DidChangeWorkspaceFoldersParams& params);
+void on_files_changed(Session& session, const DidChangeWatchedFilesParams& params);
 
 // completion.cpp
 void start_inline_completion(Session& session, const InlineCompletionParams& params,

@@ -45,6 +45,8 @@ ClientFeatures features_of(const ClientCapabilities& client) {
       features.create_files =
           std::find(operations.begin(), operations.end(), "create") != operations.end();
     }
+    features.files_register = workspace.didChangeWatchedFiles &&
+                              workspace.didChangeWatchedFiles->dynamicRegistration.value_or(false);
     features.configuration_register =
         workspace.didChangeConfiguration &&
         workspace.didChangeConfiguration->dynamicRegistration.value_or(false);
@@ -101,15 +103,25 @@ void show_loading(Session& session) {
   session.load_progress.update(session.model.loading().fraction, session.model.loading().what);
 }
 
-void register_for_changes(Session& session) {
-  if (!session.client.configuration_register) return;
-  const std::string name(method::DidChangeConfiguration::kName);
+void register_for(Session& session, const char* id, std::string_view method, Json options) {
   session.connection.request<method::RegisterCapability>(
-      {{Registration{"incipit-configuration", name, {"incipit"}}}}, [](RpcResult<Json> result) {
+      {{Registration{id, std::string(method), std::move(options)}}},
+      [method](RpcResult<Json> result) {
         if (const auto* error = std::get_if<RpcError>(&result)) {
-          log::info("settings: the client will not tell of changes: {}", error->message);
+          log::info("{}: the client will not send it: {}", method, error->message);
         }
       });
+}
+
+void register_for_changes(Session& session) {
+  if (session.client.configuration_register) {
+    register_for(session, "incipit-configuration", method::DidChangeConfiguration::kName,
+                 {{"section", "incipit"}});
+  }
+  if (session.client.files_register) {
+    register_for(session, "incipit-files", method::DidChangeWatchedFiles::kName,
+                 {{"watchers", Json::array({{{"globPattern", "**/*.*"}}})}});
+  }
 }
 
 }  // namespace
@@ -129,7 +141,7 @@ RpcResult<InitializeResult> handle_initialize(Session& session, const Initialize
   session.post([&session, options = params.initializationOptions] {
     if (options) session.apply_settings(SettingsLayer::kInitialization, *options);
   });
-  session.post([&session] { session.load_model(); });
+  session.post([&session] { session.follow_settings(); });
   session.phase = Session::Phase::kRunning;
   return InitializeResult{offer(session), {"incipit", INCIPIT_VERSION}};
 }

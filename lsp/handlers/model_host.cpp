@@ -26,9 +26,10 @@ bool loads_the_same(const engine::EngineOptions& a, const engine::EngineOptions&
 
 }  // namespace
 
-ModelHost::ModelHost(EngineFactory make_engine, Post post, std::function<void()> on_change,
-                     OnFault on_fault)
+ModelHost::ModelHost(EngineFactory make_engine, ContextChoice context, Post post,
+                     std::function<void()> on_change, OnFault on_fault)
     : make_engine_(std::move(make_engine)),
+      context_(std::move(context)),
       post_(std::move(post)),
       on_change_(std::move(on_change)),
       on_fault_(std::move(on_fault)),
@@ -74,7 +75,7 @@ void ModelHost::run(Job job) {
       Loaded loaded;
       loaded.engine = std::move(*engine);
       watch_device(generation, *loaded.engine);
-      loaded.pipeline = std::make_shared<CompletionPipeline>(loaded.engine);
+      loaded.pipeline = std::make_shared<CompletionPipeline>(loaded.engine, context_);
       *result = std::move(loaded);
     } else {
       *result = engine.error();

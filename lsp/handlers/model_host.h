@@ -30,8 +30,9 @@ class ModelHost {
 
   // `on_change` runs after every change of state and every step of loading, `on_fault` when the
   // device of the model in use has failed.
-  ModelHost(EngineFactory make_engine, Post post, std::function<void()> on_change,
-            OnFault on_fault);
+  // `context`: what prompts are told of other files.
+  ModelHost(EngineFactory make_engine, ContextChoice context, Post post,
+            std::function<void()> on_change, OnFault on_fault);
   ~ModelHost();  // cancels loading, answers what the pipeline still has, joins
 
   // Loads this model; one that is loaded or loading is given up. The same options again: nothing.
@@ -63,6 +64,7 @@ class ModelHost {
   void watch_device(int64_t generation, engine::Engine& engine);
 
   const EngineFactory make_engine_;
+  const ContextChoice context_;
   const Post post_;
   const std::function<void()> on_change_;
   const OnFault on_fault_;

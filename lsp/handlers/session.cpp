@@ -14,8 +14,9 @@ Session::Session(ServerOptions given, EngineFactory make_engine, JsonRpcConnecti
       post(std::move(to_io)),
       abandon_wire(std::move(abandon)),
       load_progress(wire),
+      workspace(documents),
       model(
-          std::move(make_engine), post, [this] { model_changed(); },
+          std::move(make_engine), workspace.context(), post, [this] { model_changed(); },
           [this](const engine::DeviceStatus& device) { device_failed(device); }),
       completions({documents, settings, model, wire, post, options.load_wait}),
       explanations(model, wire, post, EditSender(documents, wire, client, encoding)),
@@ -104,6 +105,15 @@ void Session::load_settings_file() {
   if (file) return apply_settings(SettingsLayer::kFile, *file);
   log::warn("{}", file.error().message);
   show_message(MessageType::kWarning, file.error().message);
+}
+
+void Session::update_workspace() {
+  workspace.update(documents.folder_paths(), settings.current());
+}
+
+void Session::follow_settings() {
+  update_workspace();
+  load_model();
 }
 
 void Session::load_model() {

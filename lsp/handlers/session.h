@@ -16,6 +16,7 @@
 #include "lsp/handlers/hover_service.h"
 #include "lsp/handlers/load_progress.h"
 #include "lsp/handlers/model_host.h"
+#include "lsp/handlers/workspace_service.h"
 #include "lsp/protocol/methods.h"
 #include "lsp/rpc/dispatcher.h"
 #include "lsp/rpc/json_rpc_connection.h"
@@ -46,7 +47,8 @@ class Session {
   void show_message(MessageType type, const std::string& text) const;
   void apply_settings(SettingsLayer layer, const Json& given);
   void load_settings_file();
-  void load_model();
+  void follow_settings();   // they may have changed
+  void update_workspace();  // so may the folders
   // The cursor is probably there: what a request would need is read ahead, once there is nothing
   // else to do. The newest call counts.
   void warm_later(const Document& document, size_t offset) {
@@ -68,6 +70,7 @@ class Session {
   DocumentStore documents;
   SettingsStack settings;
   LoadProgress load_progress;
+  WorkspaceService workspace;
   ModelHost model;  // before the services: they refer to it
   CompletionService completions;
   ExplainService explanations;
@@ -76,6 +79,7 @@ class Session {
 
  private:
   std::optional<RpcError> refuse(const std::string& method) const;
+  void load_model();
   void model_changed();
   void device_failed(const engine::DeviceStatus& device);
 

@@ -98,6 +98,12 @@ RpcResult<Status> handle_status(Session& session, const Nothing&) {
   status.openDocuments = static_cast<int32_t>(session.documents.size());
   status.pendingRequests = static_cast<int32_t>(session.connection.n_pending()) - 1;  // not this
   status.memory.residentBytes = resident_bytes();
+  if (session.workspace.enabled()) {
+    const IndexProgress index = session.workspace.progress();
+    status.index =
+        StatusIndex{static_cast<int64_t>(index.n_files), static_cast<int64_t>(index.n_symbols),
+                    index.complete, index.limited};
+  }
   if (session.model.engine()) add_engine(*session.model.engine(), status);
   if (session.completions.last()) status.lastCompletion = describe(*session.completions.last());
   const auto now = std::chrono::steady_clock::now();

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "lsp/context/file_patterns.h"
 #include "lsp/index/source_fitness.h"
 #include "lsp/index/workspace_walk.h"
 
@@ -59,17 +60,18 @@ WorkspaceIndex::~WorkspaceIndex() {
   thread_.join();
 }
 
-void WorkspaceIndex::set_folders(std::vector<std::string> folders) {
-  post({Job::Kind::kFolders, "", std::move(folders), nullptr});
+void WorkspaceIndex::set_folders(std::vector<std::string> folders,
+                                 std::vector<std::string> excluded) {
+  post({Job::Kind::kFolders, "", std::move(folders), std::move(excluded), nullptr});
 }
 void WorkspaceIndex::file_changed(const std::string& path) {
-  post({Job::Kind::kFile, path, {}, nullptr});
+  post({Job::Kind::kFile, path, {}, {}, nullptr});
 }
 void WorkspaceIndex::document_changed(const std::string& path, Text text) {
-  post({Job::Kind::kDocument, path, {}, std::move(text)});
+  post({Job::Kind::kDocument, path, {}, {}, std::move(text)});
 }
 void WorkspaceIndex::document_closed(const std::string& path) {
-  post({Job::Kind::kClosed, path, {}, nullptr});
+  post({Job::Kind::kClosed, path, {}, {}, nullptr});
 }
 
 void WorkspaceIndex::post(Job job) {
@@ -104,10 +106,12 @@ void WorkspaceIndex::run() {
 }
 
 void WorkspaceIndex::handle(const Job& job) {
-  const Language* language = job.path.empty() ? nullptr : source_language(job.path);
+  const Language* language =
+      job.path.empty() || is_excluded(job.path) ? nullptr : source_language(job.path);
   switch (job.kind) {
     case Job::Kind::kFolders:
       folders_ = job.folders;
+      excluded_ = job.excluded;
       return walk_all();
     case Job::Kind::kDocument:
       open_.insert(job.path);
@@ -136,6 +140,7 @@ void WorkspaceIndex::walk_all() {
         limited_ = true;
         return false;
       }
+      if (is_excluded(file.path)) return true;
       if (!found.insert(file.path).second || open_.contains(file.path)) return true;
       const auto known = known_.find(file.path);
       if (known != known_.end() && known->second.changed == file.changed) return true;
@@ -189,6 +194,10 @@ void WorkspaceIndex::forget(const std::string& path) {
   n_bytes_ -= known->second.n_bytes;
   known_.erase(known);
   symbols_.remove(path);
+}
+
+bool WorkspaceIndex::is_excluded(const std::string& path) const {
+  return matches_any(excluded_, path.substr(path.rfind('/') + 1));
 }
 
 bool WorkspaceIndex::inside_folders(const std::string& path) const {

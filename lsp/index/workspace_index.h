@@ -48,7 +48,8 @@ class WorkspaceIndex {
   ~WorkspaceIndex();  // ends within the file at hand
 
   // Absolute paths. Files of folders that are no longer named are forgotten; the others are walked.
-  void set_folders(std::vector<std::string> folders);
+  // Files whose names match one of `excluded` (file_patterns.h) are left out.
+  void set_folders(std::vector<std::string> folders, std::vector<std::string> excluded = {});
   void file_changed(const std::string& path);                 // on disk: written, made or removed
   void document_changed(const std::string& path, Text text);  // open in the editor
   void document_closed(const std::string& path);              // the disk counts again
@@ -62,6 +63,7 @@ class WorkspaceIndex {
     enum class Kind { kFolders, kFile, kDocument, kClosed } kind = Kind::kFile;
     std::string path;
     std::vector<std::string> folders;
+    std::vector<std::string> excluded;
     Text text;
   };
   struct Known {
@@ -76,6 +78,7 @@ class WorkspaceIndex {
   void read(const std::string& path, const Language& language);
   void take(const std::string& path, const Language& language, const Text& text);
   void forget(const std::string& path);
+  bool is_excluded(const std::string& path) const;
   bool inside_folders(const std::string& path) const;
 
   const IndexLimits limits_;
@@ -92,6 +95,7 @@ class WorkspaceIndex {
 
   // The thread's own.
   std::vector<std::string> folders_;
+  std::vector<std::string> excluded_;
   std::map<std::string, Known> known_;
   std::set<std::string> open_;
   std::thread thread_;

@@ -176,6 +176,20 @@ void visit_fields(V& v, StatusSuppressed& s) {
   v("secondsAgo", s.secondsAgo);
 }
 
+struct StatusIndex {
+  int64_t files = 0;
+  int64_t symbols = 0;
+  bool complete = false;
+  bool limited = false;
+};
+template <class V>
+void visit_fields(V& v, StatusIndex& i) {
+  v("files", i.files);
+  v("symbols", i.symbols);
+  v("complete", i.complete);
+  v("limited", i.limited);
+}
+
 struct Status {
   std::string version;
   std::string state;  // "loading", "ready" or "failed"
@@ -185,6 +199,7 @@ struct Status {
   int32_t openDocuments = 0;
   int32_t pendingRequests = 0;
   StatusMemory memory;
+  std::optional<StatusIndex> index;
   std::optional<StatusModel> model;  // from here on: once loaded
   std::optional<StatusDevice> device;
   std::optional<StatusPages> pages;
@@ -203,6 +218,7 @@ void visit_fields(V& v, Status& s) {
   v("openDocuments", s.openDocuments);
   v("pendingRequests", s.pendingRequests);
   v("memory", s.memory);
+  v("index", s.index);
   v("model", s.model);
   v("device", s.device);
   v("pages", s.pages);

@@ -63,6 +63,7 @@ struct WorkspaceClientCapabilities {
   std::optional<WorkspaceEditClientCapabilities> workspaceEdit;
   std::optional<bool> configuration;
   std::optional<DynamicRegistration> didChangeConfiguration;
+  std::optional<DynamicRegistration> didChangeWatchedFiles;
 };
 template <class V>
 void visit_fields(V& v, WorkspaceClientCapabilities& c) {
@@ -70,6 +71,7 @@ void visit_fields(V& v, WorkspaceClientCapabilities& c) {
   v("workspaceEdit", c.workspaceEdit);
   v("configuration", c.configuration);
   v("didChangeConfiguration", c.didChangeConfiguration);
+  v("didChangeWatchedFiles", c.didChangeWatchedFiles);
 }
 
 struct WindowClientCapabilities {
@@ -245,6 +247,23 @@ template <class V>
 void visit_fields(V& v, WorkspaceFoldersChangeEvent& e) {
   v("added", e.added);
   v("removed", e.removed);
+}
+
+// What became of a file does not matter here: it is looked at again.
+struct FileEvent {
+  std::string uri;
+};
+template <class V>
+void visit_fields(V& v, FileEvent& e) {
+  v("uri", e.uri);
+}
+
+struct DidChangeWatchedFilesParams {
+  std::vector<FileEvent> changes;
+};
+template <class V>
+void visit_fields(V& v, DidChangeWatchedFilesParams& p) {
+  v("changes", p.changes);
 }
 
 struct DidChangeWorkspaceFoldersParams {

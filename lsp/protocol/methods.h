@@ -90,6 +90,10 @@ struct DidChangeWorkspaceFolders {
   static constexpr std::string_view kName = "workspace/didChangeWorkspaceFolders";
   using Params = DidChangeWorkspaceFoldersParams;
 };
+struct DidChangeWatchedFiles {
+  static constexpr std::string_view kName = "workspace/didChangeWatchedFiles";
+  using Params = DidChangeWatchedFilesParams;
+};
 struct WorkDoneProgressCancel {
   static constexpr std::string_view kName = "window/workDoneProgress/cancel";
   using Params = WorkDoneProgressCancelParams;

@@ -89,18 +89,10 @@ void visit_fields(V& v, ConfigurationParams& p) {
   v("items", p.items);
 }
 
-struct RegistrationOptions {
-  std::string section;
-};
-template <class V>
-void visit_fields(V& v, RegistrationOptions& o) {
-  v("section", o.section);
-}
-
 struct Registration {
   std::string id;
   std::string method;
-  RegistrationOptions registerOptions;
+  Json registerOptions;
 };
 template <class V>
 void visit_fields(V& v, Registration& r) {

@@ -7,38 +7,29 @@ if vim.fn.has('nvim-0.7') == 0 then
   return
 end
 
-local function command(name, callback, options)
-  vim.api.nvim_create_user_command(name, callback, options)
+vim.api.nvim_create_user_command('Incipit', function(event) require('incipit.commands').run(event) end, {
+  range = true, nargs = '*', desc = 'incipit: explain, docs, tests, fix, rewrite, chat, status, log, restart, …',
+  complete = function(...) return require('incipit.commands').complete(...) end,
+})
+
+-- The names from before there was one command for all.
+local function alias(name, subcommand, options)
+  vim.api.nvim_create_user_command(name, function(event)
+    event.args = vim.trim(subcommand .. ' ' .. event.args)
+    require('incipit.commands').run(event)
+  end, vim.tbl_extend('force', { desc = ':Incipit ' .. subcommand }, options))
 end
 
-command('IncipitExplain', function(event)
-  -- `range` counts the given line numbers: 2 after a selection.
-  require('incipit').explain(event.line1, event.line2, event.range == 2)
-end, { range = true, desc = 'Explain the selected lines in a floating window' })
-
-for name, what in pairs({
-  IncipitDocument = { 'incipit.document', 'Write the documentation of the function around' },
-  IncipitTests = { 'incipit.tests', 'Write tests of the selected lines' },
-  IncipitFix = { 'incipit.fix', 'Fix the selected lines, with their diagnostics' },
-}) do
-  command(name, function(event) require('incipit').edit(what[1], event.line1, event.line2) end,
-    { range = true, desc = what[2] })
-end
-
-command('IncipitRewrite', function(event)
-  require('incipit').edit('incipit.rewrite', event.line1, event.line2, event.args)
-end, { range = true, nargs = '+', desc = 'Rewrite the selected lines as the arguments say' })
+alias('IncipitExplain', 'explain', { range = true })
+alias('IncipitDocument', 'docs', { range = true })
+alias('IncipitTests', 'tests', { range = true })
+alias('IncipitFix', 'fix', { range = true })
+alias('IncipitRewrite', 'rewrite', { range = true, nargs = '+' })
+alias('IncipitStatus', 'status', {})
+alias('IncipitRestart', 'restart', {})
+alias('IncipitToggle', 'toggle', {})
 
 -- Chosen from the list of code actions.
 vim.lsp.commands['incipit.rewrite'] = function(action, context)
   require('incipit.edit').ask_and_rewrite(action, context)
 end
-
-command('IncipitStatus', function() require('incipit').status() end,
-  { desc = 'Show what the incipit server says about itself' })
-
-command('IncipitRestart', function() require('incipit').restart() end,
-  { desc = 'End the incipit server and start a new one' })
-
-command('IncipitToggle', function() require('incipit').toggle() end,
-  { desc = 'Switch suggestions off or on' })

@@ -4,9 +4,11 @@ usage: fake_server.py RULES.json LOG.jsonl
 
 RULES: {"completions": [{"after": "def f(", "items": [...], "hold": false}, ...],
         "explanation": ["piece", ...], "hold_explanation": false,
-        "status": {...}, "message": "shown after initialized"}
-The first rule whose "after" ends the cursor's line before the cursor gives the items; "hold" never
-answers until cancelled. A document that contains DIE ends the process with status 3. Every message
+        "status": {...}, "load": [percentage, ...] reported after the first answer to incipit/status,
+        "message": "shown after initialized", "message_type": 2,
+        "chat": {"pieces": ["piece", ...], "result": {...}, "error": {...}, "hold": false}}
+The first rule whose "after" ends the cursor's line before the cursor gives the items ("by_hand": only to who asks by
+hand); "hold" never answers until cancelled. A document that contains DIE ends the process with status 3. Every message
 received is one line of LOG. The request fake/text gives the server's copy of a document."""
 
 import json
@@ -73,8 +75,9 @@ class FakeServer:
         text = self.documents[params["textDocument"]["uri"]]
         before = text[: self.offset(text, params["position"])]
         line = split_lines(before)[-1]
+        by_hand = params["context"]["triggerKind"] == 1
         for rule in self.rules.get("completions", []):
-            if line.endswith(rule["after"]):
+            if line.endswith(rule["after"]) and (by_hand or not rule.get("by_hand")):
                 if rule.get("hold"):
                     self.held[request["id"]] = True
                 else:
@@ -96,6 +99,29 @@ class FakeServer:
         report({"kind": "end"})
         self.send({"id": request["id"], "result": "".join(pieces)})
 
+    def load(self):
+        for count, percentage in enumerate(self.rules.pop("load", [])):
+            value = {"kind": "report" if count else "begin", "title": "Loading", "percentage": percentage}
+            self.send({"method": "$/progress", "params": {"token": "incipit/load/1", "value": value}})
+
+    def chat(self, request):
+        token = request["params"].get("workDoneToken")
+        def report(value):
+            self.send({"method": "$/progress", "params": {"token": token, "value": value}})
+        rules = self.rules.get("chat", {})
+        report({"kind": "begin", "title": "Answering"})
+        for piece in rules.get("pieces", []):
+            report({"kind": "report", "message": piece})
+        if rules.get("hold"):
+            self.held[request["id"]] = True
+            return
+        report({"kind": "end"})
+        if "error" in rules:
+            self.send({"id": request["id"], "error": rules["error"]})
+            return
+        result = {"text": "".join(rules.get("pieces", [])), "finish": "stop", "leftOut": 0}
+        self.send({"id": request["id"], "result": {**result, **rules.get("result", {})}})
+
     def handle(self, message):
         method, params = message.get("method"), message.get("params")
         self.log.write(json.dumps(message) + "\n")
@@ -107,13 +133,15 @@ class FakeServer:
                 "executeCommandProvider": {"commands": ["incipit.explain"]}}}})
         elif method == "initialized" and "message" in self.rules:
             self.send({"method": "window/showMessage",
-                       "params": {"type": 2, "message": self.rules["message"]}})
+                       "params": {"type": self.rules.get("message_type", 2), "message": self.rules["message"]}})
         elif method == "textDocument/didOpen":
             self.documents[params["textDocument"]["uri"]] = params["textDocument"]["text"]
         elif method == "textDocument/didChange":
             self.change(params)
         elif method == "textDocument/inlineCompletion":
             self.complete(message)
+        elif method == "workspace/executeCommand" and params["command"] == "incipit.chat":
+            self.chat(message)
         elif method == "workspace/executeCommand" and "edit_result" in self.rules:
             result = self.rules["edit_result"]
             self.send({"id": message["id"], **result})
@@ -122,7 +150,8 @@ class FakeServer:
         elif method == "fake/text":
             self.send({"id": message["id"], "result": self.documents[params["uri"]]})
         elif method == "incipit/status":
-            self.send({"id": message["id"], "result": self.rules["status"]})
+            self.send({"id": message["id"], "result": self.rules.get("status", {"state": "ready"})})
+            self.load()
         elif method == "$/cancelRequest":
             if self.held.pop(params["id"], None):
                 self.send({"id": params["id"], "error": {"code": -32800, "message": "cancelled"}})

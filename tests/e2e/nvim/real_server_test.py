@@ -3,11 +3,13 @@
 usage: real_server_test.py PATH/TO/incipit"""
 
 import os
+import signal
 import sys
 import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from key_times import time_keys  # noqa: E402
 from nvim_session import PATIENCE, NvimSession  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -132,6 +134,52 @@ class RealServerTest(unittest.TestCase):
         status = nvim.wait("the status", "require('incipit.float').text()")
         self.assertIn("name: pocket", status)
         self.assertIn("lastCompletion:", status)
+
+    def test_no_key_waits_for_a_server_that_is_stopped(self):
+        nvim = self.start()
+        nvim.open("area.py", PYTHON)
+        nvim.wait("the model", "require('incipit').state().name == 'ready'")
+        nvim.type("G")
+        time_keys(nvim, "running")
+        pid = nvim.lua("return require('incipit.client').describe().pid")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            time_keys(nvim, "stopped")  # a key that waited for the server would be lost
+            self.assertLessEqual(nvim.lua("return vim.tbl_count(require('incipit.client').get().requests)"), 2)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        nvim.type("dkGo<C-u>    return width ")
+        nvim.wait_for_ghost()
+        self.assertEqual(nvim.messages(), [])
+
+    def test_a_killed_server_comes_back(self):
+        nvim = self.start()
+        nvim.open("area.py", PYTHON)
+        nvim.wait("the model", "require('incipit').state().name == 'ready'")
+        pid = nvim.lua("return require('incipit.client').describe().pid")
+        os.kill(pid, signal.SIGKILL)
+        nvim.wait("a new server", f"(require('incipit.client').describe().pid or {pid}) ~= {pid}")
+        nvim.wait("it to be ready", "require('incipit.client').ready(vim.fn.bufnr())")
+        nvim.type("GA    return ")
+        ghost = nvim.wait_for_ghost()
+        nvim.type("<Tab>")
+        nvim.wait("the text", lambda: nvim.lines()[-len(ghost)].endswith("return " + ghost[0]))
+        # Neovim's own words, and none of ours: it was restarted.
+        self.assertEqual([text for text in nvim.messages() if "quit with exit code" not in text], [])
+
+    def test_chat_explains_attached_code_and_says_what_else_it_needs(self):
+        nvim = self.start()
+        nvim.open("area.py", PYTHON)
+        nvim.wait("the model", "require('incipit').state().name == 'ready'")
+        nvim.command("6,7Incipit chat What does this do?")
+        nvim.wait("the answer", "not require('incipit.chat').running()")
+        transcript = nvim.lua("return require('incipit.chat').markdown()")
+        answer = transcript.split("## incipit")[1].strip()
+        self.assertIn("`area.py`, lines 6–7:", transcript)
+        self.assertRegex(answer, r"^\w+ \w+")
+        nvim.command("Incipit chat Tell me a story")
+        nvim.wait("the refusal", "not require('incipit.chat').running()")
+        self.assertRegex(nvim.lua("return require('incipit.chat').markdown()").split("## incipit")[2], "_.*model.*_")
 
     def test_checkhealth_is_content(self):
         nvim = self.start()

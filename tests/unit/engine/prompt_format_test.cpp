@@ -54,6 +54,7 @@ TEST_F(PromptFormatTest, ReadsWhatComesWithPocket) {
   EXPECT_EQ(format.fim->suffix, 16379);
   EXPECT_EQ(format.fim->middle, 16380);
   EXPECT_EQ(format.fim->file_separator, 16383);
+  EXPECT_EQ(format.fim->repository, tokenizer->special("<|repo_name|>").value());
   EXPECT_EQ(format.fim->order, FimOrder::kSuffixFirst);
   ASSERT_TRUE(format.chat.has_value());
   EXPECT_EQ(format.chat->start_header, 16375);

@@ -10,6 +10,7 @@ local failed = health.error or health.report_error
 
 local function check_program(config)
   local config_module = require('incipit.config')
+  local compat = require('incipit.compat')
   local cmd, looked_at = config_module.server_command(config)
   if not cmd then
     failed('the program was not found; looked for: ' .. table.concat(looked_at, ', '), {
@@ -18,17 +19,17 @@ local function check_program(config)
     })
     return
   end
-  local version = vim.fn.system({ cmd[1], '--version' })
-  if vim.v.shell_error ~= 0 then
-    failed(cmd[1] .. ' --version ended with ' .. vim.v.shell_error .. ': ' .. vim.trim(version))
+  local code, version = compat.run({ cmd[1], '--version' }, 10000)
+  if code ~= 0 then
+    failed(cmd[1] .. ' --version ended with ' .. code .. ': ' .. vim.trim(version))
     return
   end
   ok(cmd[1] .. ': ' .. vim.trim(version))
-  local report = vim.split(vim.trim(vim.fn.system({ cmd[1], 'doctor' })), '\n')
-  if vim.v.shell_error == 0 then
+  local problem, report = compat.run({ cmd[1], 'doctor' }, 60000)
+  if problem == 0 then
     ok('incipit doctor found no problem')
   else
-    warn('incipit doctor found a problem:\n' .. table.concat(report, '\n'))
+    warn('incipit doctor found a problem:\n' .. vim.trim(report))
   end
 end
 
@@ -36,13 +37,28 @@ local function check_server()
   local seen = require('incipit.client').describe()
   if seen.ready then
     ok('the server is running, ' .. #seen.buffers .. ' buffer(s) attached')
+    local now = require('incipit').state()
+    if now.name == 'error' then
+      failed('the model cannot be used: ' .. tostring(now.message))
+    else
+      ok('the model: ' .. now.name .. (now.percent and ' ' .. now.percent .. '%' or ''))
+    end
   elseif seen.running then
     info('the server is starting')
   elseif seen.given_up then
-    failed('the server is not running: it could not be started, or ended too often',
-      { ':IncipitRestart tries again', 'the log of the client: ' .. vim.lsp.get_log_path() })
+    failed('the server is not running: it could not be started, or ended too often', {
+      ':Incipit restart tries again', 'the log of the client: ' .. require('incipit.compat').log_path(),
+    })
   else
     info('the server starts with the first buffer of a chosen file type')
+  end
+end
+
+local function check_display(config)
+  info('suggestions are drawn ' .. require('incipit.completion').describe())
+  for name, lhs in pairs(require('incipit.keys').taken_by_others(config.keys)) do
+    warn(string.format('the key %s (keys.%s) was mapped to something else after setup{}', lhs, name),
+      { "Choose another in setup { keys = … }, or call require('incipit')." .. name .. '() from that mapping' })
   end
 end
 
@@ -55,10 +71,12 @@ function M.check()
   local config = require('incipit').config()
   if not config then
     warn("require('incipit').setup{} was not called", { 'Call it in your init.lua.' })
-    config = require('incipit.config').defaults
+    check_program(require('incipit.config').defaults)
+    return
   end
   check_program(config)
   check_server()
+  check_display(config)
 end
 
 return M
