@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Records the animated capture of the README: a real Neovim, the real server, the real model, in real time.
+"""Records the animated capture of the README and a picture of the chat: a real Neovim, the real server, the real model, in
+real time.
 
-usage: record_capture.py PATH/TO/incipit OUT.svg"""
+usage: record_capture.py PATH/TO/incipit FOLDER    writes neovim.svg and neovim-chat.svg there, as in docs/images"""
 
 import os
 import sys
@@ -36,6 +37,10 @@ COLOURS = """
     highlight Special guifg=#d19a66
     highlight Visual guibg=#3e4f6b
     highlight MsgArea guifg=#d7dae0
+    highlight Title guifg=#61afef
+    highlight VertSplit guifg=#7f8ea3 guibg=#1e2127 gui=NONE
+    highlight StatusLine guifg=#d7dae0 guibg=#3a4150 gui=NONE
+    highlight StatusLineNC guifg=#a3adbd guibg=#2b303b gui=NONE
   ]]
 """
 
@@ -59,7 +64,6 @@ class Recorder(NvimSession):
     """A session whose screens are kept with the time they were drawn at."""
 
     def begin(self, title):
-        self.call("nvim_ui_try_resize", WIDTH, HEIGHT)
         self.animation = Animation(WIDTH, HEIGHT, BACKGROUND, title)
         self.screen()
         self.started = time.monotonic()
@@ -83,6 +87,14 @@ class Recorder(NvimSession):
         for key in keys:
             self.type("<lt>" if key == "<" else key)
             self.pause(KEY_SECONDS)
+
+
+def start(binary):
+    nvim = Recorder(PLUGIN, f"{COLOURS} require('incipit').setup {{ cmd = {{ '{binary}', 'lsp' }} }}")
+    nvim.call("nvim_ui_try_resize", WIDTH, HEIGHT)
+    nvim.open("inventory.py", SOURCE)
+    nvim.wait("the model", "require('incipit').state().name == 'ready'")
+    return nvim
 
 
 def play(nvim):
@@ -111,14 +123,25 @@ def play(nvim):
 
 def record(binary):
     """Returns the SVG, the line that was completed, and the explanation."""
-    nvim = Recorder(PLUGIN, f"{COLOURS} require('incipit').setup {{ cmd = {{ '{binary}', 'lsp' }} }}")
+    nvim = start(binary)
     try:
-        nvim.open("inventory.py", SOURCE)
-        nvim.wait("the model", "require('incipit').state().name == 'ready'")
         nvim.type("G")
-        nvim.begin("Neovim: a completion is typed, shown as grey text and accepted; a method is explained in a window")
+        nvim.begin("Neovim: a completion is typed, shown as grey text and accepted; what was written is explained in a window")
         explanation = play(nvim)
         return nvim.animation.svg(round(nvim.seconds(), 1)), nvim.lines()[13], explanation
+    finally:
+        nvim.close()
+
+
+def picture_of_chat(binary):
+    """Returns the SVG of one screen."""
+    nvim = start(binary)
+    try:
+        nvim.command("set laststatus=2 nowrap statusline=%t fillchars+=vert:│")
+        nvim.command("10,11Incipit chat What does this do?")
+        nvim.wait("the answer", "not require('incipit.chat').running()")
+        nvim.begin("Neovim: the chat beside the code, with a method attached and the answer of the model")
+        return nvim.animation.svg(1)
     finally:
         nvim.close()
 
@@ -126,10 +149,13 @@ def record(binary):
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    svg, line, explanation = record(os.path.abspath(sys.argv[1]))
-    with open(sys.argv[2], "w", encoding="utf-8") as file:
-        file.write(svg)
-    print(f"{line}\n{explanation}\n{len(svg)} bytes", file=sys.stderr)
+    binary, folder = os.path.abspath(sys.argv[1]), sys.argv[2]
+    svg, line, explanation = record(binary)
+    print(f"{line}\n{explanation}", file=sys.stderr)
+    for name, picture in (("neovim.svg", svg), ("neovim-chat.svg", picture_of_chat(binary))):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(picture)
+        print(f"{name}: {len(picture.encode())} bytes", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -34,12 +34,13 @@ export class OwnPage {
 
   // The text of the newest answer when nothing is being written any more.
   async answer() {
-    const settled = this.frame.locator('.answer[aria-busy=false]');
-    await eventually('an answer', async () => {
-      const busy = await this.frame.locator('.answer[aria-busy=true]').count();
-      return busy === 0 && (await settled.count()) > 0;
-    });
-    return (await this.text('.answer .markdown')).trim();
+    const answers = this.kind === 'chat' ? '.assistant .answer' : '.answer';
+    const settled = await eventually('an answer', () =>
+      this.frame.evaluate((selector) => {
+        const last = [...document.querySelectorAll(selector)].at(-1);
+        return last?.getAttribute('aria-busy') === 'false' ? { text: last.querySelector('.markdown').innerText } : undefined;
+      }, answers));
+    return settled.text.trim();
   }
 
   // What the keyboard would act on.

@@ -36,6 +36,7 @@ export class Workbench {
     mkdirSync(shots, { recursive: true });
     this.server = new codeServer.CodeServer();
     this.foreignHosts = new Set();
+    this.blocked = []; // what a content security policy kept out
   }
 
   async open(vsix) {
@@ -47,8 +48,17 @@ export class Workbench {
     this.page = await context.newPage();
     this.page.setDefaultTimeout(patience);
     this.page.on('request', (request) => {
-      const url = new URL(request.url());
-      if (/^(https?|wss?):$/.test(url.protocol) && url.hostname !== '127.0.0.1') this.foreignHosts.add(url.hostname);
+      const { protocol, hostname } = new URL(request.url());
+      // A page of an extension asks for its own files under this name, which the workbench's service worker answers.
+      const ownFile = hostname.endsWith('.vscode-resource.vscode-cdn.net');
+      if (/^(https?|wss?):$/.test(protocol) && hostname !== '127.0.0.1' && !ownFile) this.foreignHosts.add(hostname);
+    });
+    this.page.on('console', (message) => {
+      if (/Content Security Policy/.test(message.text())) this.blocked.push(message.text());
+    });
+    this.page.on('response', (response) => {
+      const { hostname } = new URL(response.url());
+      if (hostname.endsWith('vscode-cdn.net') && !response.fromServiceWorker()) this.foreignHosts.add(hostname);
     });
     await this.load();
   }
@@ -74,9 +84,12 @@ export class Workbench {
   // ---- commands, files, text
 
   async command(title) {
-    await this.page.keyboard.press('F1');
     const input = this.page.locator('.quick-input-widget input[type=text]');
-    await input.waitFor();
+    // A page that is being loaded, or one that takes the focus, may swallow the key.
+    await eventually('the command palette', async () => {
+      await this.page.keyboard.press('F1');
+      return input.waitFor({ timeout: 2000 }).then(() => true, () => false);
+    });
     await input.fill(`>${title}`);
     const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title.replace(/^incipit: /, '') });
     await row.first().waitFor();

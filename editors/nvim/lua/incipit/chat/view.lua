@@ -64,7 +64,7 @@ local function open_windows(options)
     api.nvim_win_set_width(transcript, math.min(options.size, math.floor(vim.o.columns / 2)))
   end
   markdown.set_up_window(transcript)
-  vim.wo[transcript].statusline = ' chat   i write  R again  N new  y copy  :w FILE  q close'
+  vim.wo[transcript].statusline = ' chat: R again, N new, y copy, q close%<'
   vim.cmd('belowright ' .. input_height .. 'split')
   local input = api.nvim_get_current_win()
   api.nvim_win_set_buf(input, view.input)
@@ -99,7 +99,7 @@ function M.set_attached(names)
   local winid = window_of(view.input)
   if not winid then return end
   local attached = #names > 0 and ' with ' .. table.concat(names, ', ') or ''
-  vim.wo[winid].statusline = (' message' .. attached):gsub('%%', '%%%%') .. '%=<CR> or <C-s> sends, <C-c> stops '
+  vim.wo[winid].statusline = (' message' .. attached):gsub('%%', '%%%%') .. ': <CR> sends, <C-c> stops%<'
 end
 
 -- Runs `change`, then scrolls to the end if the end was in view: a reader further up stays there.
