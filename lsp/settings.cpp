@@ -36,6 +36,9 @@ const std::array kRows = {
                "Hold back suggestions that were not asked for by hand, by up to so many "
                "milliseconds; the fewer of them are taken, the longer. 0: show them at once.",
                IntegerSetting{&Settings::completion_longest_delay, 0, 5000}},
+    SettingRow{"completion.alternatives",
+               "Distinct suggestions that a request by hand is answered with, at most.",
+               IntegerSetting{&Settings::completion_alternatives, 1, 5}},
     SettingRow{"completion.excludeLanguages",
                "Language ids (\"markdown\") in which nothing is suggested.",
                &Settings::completion_excluded_languages},

@@ -26,6 +26,7 @@ struct Settings {
   int32_t completion_context_tokens = 0;
   bool completion_prepare_next = true;
   int32_t completion_longest_delay = 0;
+  int32_t completion_alternatives = 3;
   std::vector<std::string> completion_excluded_languages;
   std::vector<std::string> excluded_files;
   int32_t explain_max_tokens = 160;

@@ -166,11 +166,15 @@ void define_complete(CLI::App& app, CompleteArguments& out) {
                  "Longest suggestion in tokens, 1..1024 (default: 64)")
       ->type_name("N")
       ->check(in_range(1, 1024));
+  app.add_option("--alternatives", out.alternatives,
+                 "Distinct suggestions, at most, 1..5 (default: 1)")
+      ->type_name("N")
+      ->check(in_range(1, 5));
   add_model_options(app, out.model);
   add_json_flag(app, out.format, "Print the items and the timings as JSON");
   app.footer(with_exit_codes(
       "Prints the text to insert at the cursor, and on stderr the timings, or why there is\n"
-      "nothing to suggest. FILE is never changed.\n\n"
+      "nothing to suggest. FILE is never changed. Between alternatives stands a line \"---\".\n\n"
       "With --json: {\"items\":[{\"insertText\":..,\"range\":{\"start\":..,\"end\":..}}],"
       "\"timings\":{..}}\n"
       "Positions there are those of LSP with position encoding utf-8: line and character are\n"

@@ -43,6 +43,7 @@ struct CompleteArguments {
   SourceChoice source;
   std::string at;  // "LINE:COLUMN", 1-based, column in bytes
   int32_t max_tokens = 64;
+  int32_t alternatives = 1;
   Format format = Format::kText;
 };
 

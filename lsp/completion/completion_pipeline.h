@@ -29,7 +29,12 @@ struct CompletionOptions {
   // With a suggestion on its way to the user: already ask, at the lowest priority, for the one that
   // would follow if it is taken.
   bool prepare_next = false;
+  // Distinct suggestions for a request by hand: the one that greedy decoding gives and others,
+  // which are drawn. As many as there are when the first has been ready for kAlternativesWait.
+  int32_t alternatives = 1;
 };
+
+inline constexpr std::chrono::milliseconds kAlternativesWait{300};
 
 struct CompletionRequest {
   DocumentSnapshot document;
@@ -67,9 +72,9 @@ struct RuleStep {
 };
 
 struct CompletionOutcome {
-  std::vector<CompletionItem> items;
-  std::vector<RuleStep> steps;  // of rules that changed something, in their order
-  std::string why_empty;        // for people; set whenever items is empty
+  std::vector<CompletionItem> items;  // the likeliest first
+  std::vector<RuleStep> steps;        // of rules that changed something, in their order
+  std::string why_empty;              // for people; set whenever items is empty
   bool cancelled = false;
   CompletionTimings timings;
 };

@@ -95,6 +95,10 @@ bool PipelineWorker::adopt_prepared(StartEvent& event, const Place& place) {
 // What is being made for this document and cannot be of use for its new text ends within a step;
 // what was computed stays in the prefix cache.
 void PipelineWorker::drop_outdated(const DocumentSnapshot& document, size_t offset) {
+  for (auto& [id, group] : groups_) {
+    const DocumentSnapshot& asked = group.place.document;
+    if (asked.uri == document.uri && *asked.text != *document.text) group.is_closed = true;
+  }
   for (auto& [id, flight] : flights_) {
     if (flight.uri != document.uri || flight.completion == nullptr ||
         flight.completion->is_outdated || !is_outdated(*flight.completion, document, offset)) {

@@ -121,38 +121,81 @@ void PipelineWorker::on(StartEvent event) {
   options_ = request.options;
   Place place = documents_.read(request.document, cursor_of(request));
   drop_outdated(request.document, cursor_of(request));
-  std::optional<CompletionItem> shown;
-  const bool answered = too_late || answer_from_cache(event, place, shown);
+  std::optional<CompletionOutcome> known;
+  if (!too_late) known = known_outcome(event, place);
+  const bool answered = known && known->items.size() >= n_wanted(request);
+  if (answered) event.done(*known);
   // Made for every request, also when nobody needs it any more: the next prompt begins with its
   // window, and must not depend on how fast this one was answered.
   Result<Prompt> prompt = prompt_of(event, place, LastBlank::kLeftToTheModel);
-  if (shown) prepare_next(request, *shown);
-  if (answered || adopt_prepared(event, place)) return;
+  if (answered) prepare_next(request, known->items.front());
+  if (too_late || answered || (!known && adopt_prepared(event, place))) return;
   if (!prompt) return answer_empty(event, prompt.error().message);
   if (request.cancel.cancelled()) return answer_cancelled(event);
+  if (known) return draw_beside(std::move(event), std::move(place), *prompt, std::move(*known));
   start_generation(std::move(event), std::move(place), std::move(*prompt), t0);
 }
 
-bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place,
-                                       std::optional<CompletionItem>& shown) {
-  const auto hit =
-      cache_.find(suggestion_place(event.request.document.uri, place.site, event.request.options));
-  if (!hit) return false;
+// What is left of suggestions that were made before and are being typed; nothing: there is none.
+std::optional<CompletionOutcome> PipelineWorker::known_outcome(const StartEvent& event,
+                                                               const Place& place) {
+  const CompletionRequest& request = event.request;
+  const SuggestionPlace at = suggestion_place(request.document.uri, place.site, request.options);
+  std::vector<Suggestion> hits;
+  if (n_wanted(request) > 1) {
+    hits = cache_.find_all(at);
+  } else if (auto hit = cache_.find(at)) {
+    hits.push_back(std::move(*hit));
+  }
+  if (hits.empty()) return std::nullopt;
   const StopSite site = stop_site_of(place.site, place.language, place.tree, place.document.text,
-                                     event.request.options.max_lines);
-  PostprocessInput input =
-      postprocess_input(event.request, place, hit->unit, hit->candidate, site.unclosed);
-  input.typed_through = true;
-  const Postprocessed result = postprocess(input);
-  if (result.text.empty()) return false;
+                                     request.options.max_lines);
   CompletionOutcome outcome;
-  outcome.items.push_back(item_of(event.request, place, result));
-  shown = outcome.items.front();
+  for (const Suggestion& hit : hits) {
+    PostprocessInput input =
+        postprocess_input(request, place, hit.unit, hit.candidate, site.unclosed);
+    input.typed_through = true;
+    const Postprocessed result = postprocess(input);
+    if (result.text.empty() || outcome.items.size() == n_wanted(request)) continue;
+    outcome.items.push_back(item_of(request, place, result));
+  }
+  if (outcome.items.empty()) return std::nullopt;
   outcome.timings.total = since(event.asked);
   outcome.timings.context = outcome.timings.total;
   outcome.timings.finish = "typed through";
-  event.done(std::move(outcome));
-  return true;
+  return outcome;
+}
+
+engine::GenerateRequest PipelineWorker::generate_request(const StartEvent& event,
+                                                         const StopSite& site,
+                                                         const Prompt& prompt) const {
+  const CompletionOptions& options = event.request.options;
+  engine::GenerateRequest request;
+  request.prompt = prompt.tokens;
+  request.stop.max_new_tokens = options.max_tokens;
+  request.stop.stop_tokens = engine_->info().prompt.stop;
+  request.stop.stop_strings = prompt.stop_strings;
+  request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
+                           : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
+                                                                     : options.max_lines;
+  request.priority = event.ahead ? engine::Priority::kPrewarm : engine::Priority::kInteractive;
+  request.cancel = event.request.cancel.child();
+  return request;
+}
+
+PipelineWorker::CompletionFlight& PipelineWorker::launch(StartEvent start, Place place,
+                                                         StopSite site, bool lacks_a_blank,
+                                                         engine::GenerateRequest request) {
+  const uint64_t id = next_id_++;
+  Flight& flight = flights_[id];
+  flight.uri = place.document.uri;
+  flight.engine_cancel = request.cancel;
+  flight.completion = std::make_unique<CompletionFlight>(
+      CompletionFlight{std::move(start), std::move(place), site, StopChecks(site),
+                       engine::StreamingDecoder(*tokenizer_), request, lacks_a_blank});
+  flight.completion->submitted = PipelineClock::now();
+  submit(id, std::move(request));
+  return *flight.completion;
 }
 
 PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent event, Place place,
@@ -162,30 +205,14 @@ PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent ev
     cancel_prewarming();
     documents_.repeats_last_prompt(place.document.uri, prompt.tokens);
   }
-  const CompletionOptions options = event.request.options;
-  StopSite site =
-      stop_site_of(place.site, place.language, place.tree, place.document.text, options.max_lines);
-  engine::GenerateRequest request;
-  request.prompt = std::move(prompt.tokens);
-  request.stop.max_new_tokens = options.max_tokens;
-  request.stop.stop_tokens = engine_->info().prompt.stop;
-  request.stop.stop_strings = std::move(prompt.stop_strings);
-  request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
-                           : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
-                                                                     : options.max_lines;
-  request.priority = event.ahead ? engine::Priority::kPrewarm : engine::Priority::kInteractive;
-  request.cancel = event.request.cancel.child();
-
-  const uint64_t id = next_id_++;
-  Flight& flight = flights_[id];
-  flight.uri = place.document.uri;
-  flight.engine_cancel = request.cancel;
-  const bool lacks_a_blank = prompt.lacks_a_blank;
-  flight.completion = std::make_unique<CompletionFlight>(CompletionFlight{
-      std::move(event), std::move(place), site, StopChecks(site),
-      engine::StreamingDecoder(*tokenizer_), "", lacks_a_blank, since(t0), PipelineClock::now()});
-  submit(id, std::move(request));
-  return *flight.completion;
+  StopSite site = stop_site_of(place.site, place.language, place.tree, place.document.text,
+                               event.request.options.max_lines);
+  engine::GenerateRequest request = generate_request(event, site, prompt);
+  CompletionFlight& flight = launch(std::move(event), std::move(place), std::move(site),
+                                    prompt.lacks_a_blank, std::move(request));
+  flight.context_time =
+      std::chrono::duration_cast<std::chrono::microseconds>(flight.submitted - t0);
+  return flight;
 }
 
 std::string PipelineWorker::generated_text(const CompletionFlight& flight) const {
@@ -194,6 +221,7 @@ std::string PipelineWorker::generated_text(const CompletionFlight& flight) const
 
 void PipelineWorker::look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
                           const CancelToken& engine_cancel) {
+  flight.tokens.insert(flight.tokens.end(), tokens.begin(), tokens.end());
   for (const engine::TokenId token : tokens) flight.text += flight.decoder.push(token);
   const std::string text = generated_text(flight);
   if (contradicts(text, flight.typed)) flight.is_outdated = true;
@@ -234,6 +262,10 @@ bool PipelineWorker::ask_again(CompletionFlight& flight, const engine::Generatio
 }
 
 void PipelineWorker::finish(CompletionFlight flight, engine::Generation generation) {
+  if (flight.seed != 0) {
+    take_alternative(flight, generation);
+    return settle(flight.group);
+  }
   if (ask_again(flight, generation)) return;
   CompletionOutcome outcome = outcome_of(flight, generation);
   outcome.timings.context = flight.context_time;
@@ -253,11 +285,21 @@ void PipelineWorker::finish(CompletionFlight flight, engine::Generation generati
              generation.timings.n_cached_tokens, generation.timings.n_prompt_tokens,
              generation.timings.n_generated, outcome.timings.finish,
              outcome.why_empty.empty() ? "" : ": " + outcome.why_empty);
-  const bool prepares = !flight.start.ahead && !outcome.items.empty();
+  if (!outcome.cancelled && generation.reason != engine::FinishReason::kError) {
+    begin_alternatives(flight);
+  }
+  if (flight.group != 0) {
+    return take_first(flight.group, std::move(flight.start), std::move(outcome));
+  }
+  deliver(flight.start, std::move(outcome));
+}
+
+void PipelineWorker::deliver(const StartEvent& start, CompletionOutcome outcome) {
+  const bool prepares = !start.ahead && !outcome.items.empty();
   const std::optional<CompletionItem> shown =
       prepares ? std::optional(outcome.items.front()) : std::nullopt;
-  flight.start.done(std::move(outcome));
-  if (shown) prepare_next(flight.start.request, *shown);
+  start.done(std::move(outcome));
+  if (shown) prepare_next(start.request, *shown);
 }
 
 CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
@@ -303,8 +345,10 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
     return outcome;
   }
   outcome.items.push_back(item_of(request, flight.place, result));
+  using Rank = SuggestionCache::Rank;
   cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
-                  {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit});
+                  {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit},
+                  flight.seed == 0 ? Rank::kFirst : Rank::kBehindOthers);
   return outcome;
 }
 

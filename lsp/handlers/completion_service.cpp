@@ -93,7 +93,8 @@ CompletionRequest CompletionService::make_request(const Question& question,
     request.neighbours.push_back(parts_.documents.snapshot(*other));
   }
   request.options = {settings.completion_max_tokens, settings.completion_max_lines,
-                     settings.completion_context_tokens, settings.completion_prepare_next};
+                     settings.completion_context_tokens, settings.completion_prepare_next,
+                     settings.completion_alternatives};
   request.cancel = call.cancel;
   return request;
 }

@@ -46,7 +46,7 @@ FakeEngine::FakeEngine(Options options) : options_(std::move(options)) {
   if (options_.info.name.empty()) options_.info.name = "fake";
   if (options_.info.device.empty()) options_.info.device = "fake";
   if (options_.info.context_tokens == 0) options_.info.context_tokens = 2048;
-  script_ = [](const std::vector<TokenId>&) { return std::vector<TokenId>(); };
+  script_ = [](const GenerateRequest&) { return std::vector<TokenId>(); };
   if (options_.mode == Mode::kThread) thread_ = std::thread([this] { serve(); });
 }
 
@@ -61,6 +61,12 @@ FakeEngine::~FakeEngine() {
 }
 
 void FakeEngine::set_script(Script script) {
+  set_request_script([script = std::move(script)](const GenerateRequest& request) {
+    return script(request.prompt);
+  });
+}
+
+void FakeEngine::set_request_script(RequestScript script) {
   std::lock_guard lock(mutex_);
   script_ = std::move(script);
 }
@@ -110,7 +116,7 @@ SequenceId FakeEngine::submit(GenerateRequest request) {
       new Run{request, engine::StopMatcher(request.stop, bytes_of), {}, {}, 0, {}, 0, {}, false});
   run->generation.timings.n_prompt_tokens = static_cast<int32_t>(request.prompt.size());
 
-  Script script;
+  RequestScript script;
   SequenceId id;
   {
     std::lock_guard lock(mutex_);
@@ -119,7 +125,7 @@ SequenceId FakeEngine::submit(GenerateRequest request) {
     requests_.push_back(std::move(record));
     id = static_cast<SequenceId>(requests_.size());
   }
-  run->reply = script(request.prompt);  // outside the lock: a script may ask this engine
+  run->reply = script(request);  // outside the lock: a script may ask this engine
   {
     std::lock_guard lock(mutex_);
     runs_.push_back(run);

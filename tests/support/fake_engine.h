@@ -38,6 +38,8 @@ class FakeEngine final : public engine::Engine {
 
   // What the next submitted requests get. The default script answers with nothing (kTokenLimit).
   void set_script(Script script);
+  using RequestScript = std::function<std::vector<engine::TokenId>(const engine::GenerateRequest&)>;
+  void set_request_script(RequestScript script);
   void reply_with(std::vector<engine::TokenId> tokens);
   void reply_with_text(const std::string& text);  // needs a tokenizer
   void fail_with(Error error);                    // every later request finishes with kError
@@ -74,7 +76,7 @@ class FakeEngine final : public engine::Engine {
   Options options_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
-  Script script_;
+  RequestScript script_;
   std::optional<Error> failure_;
   std::vector<engine::GenerateRequest> requests_;
   std::deque<std::shared_ptr<Run>> runs_;  // unfinished

@@ -60,6 +60,7 @@ TEST(CommandLine, TakesEveryOptionOfComplete) {
   EXPECT_EQ(got.model.model, "dir");
   EXPECT_EQ(got.model.n_threads, 2);
   EXPECT_EQ(got.max_tokens, 5);
+  EXPECT_EQ(got.alternatives, 1);
 }
 
 TEST(CommandLine, TakesTheDeviceForEveryCommand) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "lsp/completion/complete_now.h"
@@ -121,6 +122,32 @@ TEST_F(RealModel, TypingReusesThePromptInTheEngineToo) {
   const engine::Timings& timings = outcome.timings.engine;
   ASSERT_GT(timings.n_prompt_tokens, 100);
   EXPECT_GE(timings.n_cached_tokens, timings.n_prompt_tokens * 95 / 100);
+}
+
+TEST_F(RealModel, AnswersARequestByHandWithDistinctSuggestionsTheUsualOneFirst) {
+  CompletionRequest request;
+  request.document = document_of({"", {{"path", "alternatives.py"}}},
+                                 "import os\n\n\ndef read(path):\n    with open(");
+  request.offset = request.document.text->size();
+  const CompletionOutcome usual = complete_now(*pipeline_, request);
+  request.invoked = true;
+  request.options.max_lines = 11;  // not from memory
+  request.options.alternatives = 3;
+  const CompletionOutcome several = complete_now(*pipeline_, request);
+  ASSERT_FALSE(usual.items.empty()) << usual.why_empty;
+  ASSERT_GE(several.items.size(), 2U);
+  ASSERT_LE(several.items.size(), 3U);
+  EXPECT_EQ(several.items[0].insert_text, usual.items[0].insert_text);
+  std::set<std::string> texts;
+  for (const CompletionItem& item : several.items) {
+    std::printf("alternative: %s\n", item.insert_text.c_str());
+    texts.insert(item.insert_text);
+    std::string spliced = *request.document.text;
+    spliced.replace(item.replace_start, item.replace_end - item.replace_start, item.insert_text);
+    EXPECT_LE(errors_of(request.document, spliced),
+              errors_of(request.document, *request.document.text));
+  }
+  EXPECT_EQ(texts.size(), several.items.size());
 }
 
 // Some pages of text whose numbers tell it from another's.
