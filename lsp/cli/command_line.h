@@ -21,6 +21,7 @@ struct ModelChoice {
   std::string kv_type = "f16";  // keys and values in pages: "f16" or "int8"
   std::string prompt_layout;    // of completions; empty: what suits the model
   int32_t context_tokens = 0;   // 0: the engine's default
+  int32_t draft_tokens = -1;    // guessed ahead in a step; -1: what is best for the device
 };
 
 struct LspArguments {
@@ -77,6 +78,7 @@ struct EvalArguments {
   int32_t max_files = 20;              // a language
   // How prompts are told of definitions in other files: "none", "files" or "comments".
   std::string definitions = "none";
+  bool heals_tokens = true;
   std::string out;  // a file for the JSON; empty: none
   Format format = Format::kText;
 };

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "lsp/completion/document_states.h"
@@ -27,7 +28,7 @@ struct Alternatives {
   Place place;
   StopSite stop_site;
   engine::GenerateRequest asked;
-  bool lacks_a_blank = false;
+  std::string left_off;  // see Prompt
 
   std::map<uint64_t, CompletionItem> drawn;  // by seed
   uint64_t last_seed = 0;

@@ -69,7 +69,7 @@ void PipelineWorker::prepare_next(const CompletionRequest& request, const Comple
   }
   Place place = documents_.read(document, offset);
   if (cache_.find(suggestion_place(uri, place.site, event.request.options))) return;
-  Result<Prompt> prompt = prompt_of(event, place, LastBlank::kLeftToTheModel);
+  Result<Prompt> prompt = prompt_of(event, place);
   if (!prompt) return;
   start_generation(std::move(event), std::move(place), std::move(*prompt), PipelineClock::now())
       .suggested_at = request.offset;

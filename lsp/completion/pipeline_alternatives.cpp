@@ -28,7 +28,7 @@ void PipelineWorker::begin_alternatives(CompletionFlight& flight) {
   group.place = flight.place;
   group.stop_site = flight.stop_site;
   group.asked = flight.asked;
-  group.lacks_a_blank = flight.lacks_a_blank;
+  group.left_off = flight.left_off;
   draw(flight.group, group);
 }
 
@@ -43,7 +43,7 @@ void PipelineWorker::draw_beside(StartEvent event, Place place, const Prompt& pr
                                  event.request.options.max_lines);
   group.asked = generate_request(event, group.stop_site, prompt);
   group.place = std::move(place);
-  group.lacks_a_blank = prompt.lacks_a_blank;
+  group.left_off = prompt.left_off;
   take_first(id, std::move(event), std::move(known));
 }
 
@@ -61,12 +61,11 @@ void PipelineWorker::draw(uint64_t group_id, Alternatives& group) {
     engine::GenerateRequest request = group.asked;
     request.sampling = kDraw;
     request.sampling.seed = ++group.last_seed;
-    if (group.lacks_a_blank) request.forced_text = " ";  // a draw is not asked again
     request.priority = engine::Priority::kBackground;
     request.cancel = group.start.request.cancel.child();
     ++group.n_running;
     CompletionFlight& flight = launch({group.start.request, ignore, group.start.asked}, group.place,
-                                      group.stop_site, group.lacks_a_blank, std::move(request));
+                                      group.stop_site, group.left_off, std::move(request));
     flight.group = group_id;
     flight.seed = group.last_seed;
   }

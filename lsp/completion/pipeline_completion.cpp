@@ -30,19 +30,26 @@ size_t cursor_of(const CompletionRequest& request) {
                                : request.offset;
 }
 
-// What was generated, from the cursor on: the blank that the prompt lacked is there already.
-std::string from_cursor(std::string_view generated, bool lacks_a_blank) {
-  if (lacks_a_blank && generated.starts_with(' ')) generated.remove_prefix(1);
+// What was generated, from the cursor on: what the prompt left off is there already.
+std::string from_cursor(std::string_view generated, std::string_view left_off) {
+  if (left_off.starts_with(generated)) return "";
+  if (generated.starts_with(left_off)) generated.remove_prefix(left_off.size());
   return with_lf(generated);
 }
 
+struct Judged {
+  std::string text;          // from the cursor on
+  std::vector<size_t> ends;  // of the tokens, in the bytes that were generated
+  size_t before = 0;         // of those bytes, what stands before the cursor
+};
+
 // All tokens anew, up to the first after which the checks know enough: which of them had arrived
 // when the engine was stopped makes no difference to the text.
-std::string judged_text(const engine::Tokenizer& tokenizer, const engine::Generation& generation,
-                        bool lacks_a_blank, StopChecks& checks) {
+Judged judge(const engine::Tokenizer& tokenizer, const engine::Generation& generation,
+             std::string_view left_off, StopChecks& checks) {
   engine::StreamingDecoder decoder(tokenizer);
   std::string generated;
-  std::vector<size_t> ends;  // of the tokens
+  std::vector<size_t> ends;
   for (const engine::TokenId token : generation.tokens) {
     generated += decoder.push(token);
     ends.push_back(generated.size());
@@ -52,16 +59,27 @@ std::string judged_text(const engine::Tokenizer& tokenizer, const engine::Genera
                    std::min(generated.size(), static_cast<size_t>(generation.n_overhang_bytes)));
   std::string text;
   for (const size_t end : ends) {
-    text = from_cursor(std::string_view(generated).substr(0, end), lacks_a_blank);
+    text = from_cursor(std::string_view(generated).substr(0, end), left_off);
     if (checks.look(text)) break;
   }
-  return text;
+  const size_t before = generated.starts_with(left_off) ? left_off.size() : 0;
+  return {std::move(text), std::move(ends), before};
 }
 
-// Whether the model went on with the word before the blank, as if there were none.
-bool missed_the_blank(std::string_view generated) {
-  return !generated.empty() && generated.front() != ' ' && generated.front() != '\n' &&
-         generated.front() != '\r';
+// Over the tokens of the first `n_kept` bytes from the cursor on.
+std::optional<double> mean_log_probability(const engine::Generation& generation,
+                                           const Judged& judged, size_t n_kept) {
+  const std::vector<float>& all = generation.log_probabilities;
+  const size_t end = judged.before + n_kept;
+  double sum = 0;
+  int n = 0;
+  for (size_t i = 0; i < judged.ends.size() && i < all.size(); ++i) {
+    if (judged.ends[i] <= judged.before) continue;
+    if (i > 0 && judged.ends[i - 1] >= end) break;
+    sum += double{all[i]};
+    ++n;
+  }
+  return n == 0 ? std::nullopt : std::optional(sum / n);
 }
 
 // From what postprocess made of a candidate to what the client gets, in the client's document.
@@ -127,7 +145,7 @@ void PipelineWorker::on(StartEvent event) {
   if (answered) event.done(*known);
   // Made for every request, also when nobody needs it any more: the next prompt begins with its
   // window, and must not depend on how fast this one was answered.
-  Result<Prompt> prompt = prompt_of(event, place, LastBlank::kLeftToTheModel);
+  Result<Prompt> prompt = prompt_of(event, place);
   if (answered) prepare_next(request, known->items.front());
   if (too_late || answered || (!known && adopt_prepared(event, place))) return;
   if (!prompt) return answer_empty(event, prompt.error().message);
@@ -172,7 +190,9 @@ engine::GenerateRequest PipelineWorker::generate_request(const StartEvent& event
   const CompletionOptions& options = event.request.options;
   engine::GenerateRequest request;
   request.prompt = prompt.tokens;
-  request.stop.max_new_tokens = options.max_tokens;
+  request.forced_text = prompt.left_off;
+  request.stop.max_new_tokens =
+      options.max_tokens + static_cast<int32_t>(tokenizer_->encode(prompt.left_off).size());
   request.stop.stop_tokens = engine_->info().prompt.stop;
   request.stop.stop_strings = prompt.stop_strings;
   request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
@@ -184,7 +204,7 @@ engine::GenerateRequest PipelineWorker::generate_request(const StartEvent& event
 }
 
 PipelineWorker::CompletionFlight& PipelineWorker::launch(StartEvent start, Place place,
-                                                         StopSite site, bool lacks_a_blank,
+                                                         StopSite site, std::string left_off,
                                                          engine::GenerateRequest request) {
   const uint64_t id = next_id_++;
   Flight& flight = flights_[id];
@@ -192,7 +212,7 @@ PipelineWorker::CompletionFlight& PipelineWorker::launch(StartEvent start, Place
   flight.engine_cancel = request.cancel;
   flight.completion = std::make_unique<CompletionFlight>(
       CompletionFlight{std::move(start), std::move(place), site, StopChecks(site),
-                       engine::StreamingDecoder(*tokenizer_), request, lacks_a_blank});
+                       engine::StreamingDecoder(*tokenizer_), request, std::move(left_off)});
   flight.completion->submitted = PipelineClock::now();
   submit(id, std::move(request));
   return *flight.completion;
@@ -209,14 +229,14 @@ PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent ev
                                event.request.options.max_lines);
   engine::GenerateRequest request = generate_request(event, site, prompt);
   CompletionFlight& flight = launch(std::move(event), std::move(place), std::move(site),
-                                    prompt.lacks_a_blank, std::move(request));
+                                    prompt.left_off, std::move(request));
   flight.context_time =
       std::chrono::duration_cast<std::chrono::microseconds>(flight.submitted - t0);
   return flight;
 }
 
 std::string PipelineWorker::generated_text(const CompletionFlight& flight) const {
-  return from_cursor(flight.text, flight.lacks_a_blank);
+  return from_cursor(flight.text, flight.left_off);
 }
 
 void PipelineWorker::look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
@@ -225,40 +245,16 @@ void PipelineWorker::look(CompletionFlight& flight, const std::vector<engine::To
   for (const engine::TokenId token : tokens) flight.text += flight.decoder.push(token);
   const std::string text = generated_text(flight);
   if (contradicts(text, flight.typed)) flight.is_outdated = true;
-  if (flight.is_outdated || flight.start.request.cancel.cancelled() ||
-      (flight.lacks_a_blank && missed_the_blank(flight.text)) || flight.checks.look(text)) {
+  if (flight.is_outdated || flight.start.request.cancel.cancelled() || flight.checks.look(text)) {
     engine_cancel.cancel();
   }
 }
 
-Result<Prompt> PipelineWorker::prompt_of(const StartEvent& event, const Place& place,
-                                         LastBlank last_blank) {
+Result<Prompt> PipelineWorker::prompt_of(const StartEvent& event, const Place& place) {
   const CompletionOptions& options = event.request.options;
   const int32_t budget = prompt_budget(options.context_tokens, options.max_tokens);
-  return event.ahead ? documents_.prompt_ahead(place, budget, last_blank)
-                     : documents_.prompt(place, budget, last_blank);
-}
-
-// A prompt that left out the last blank gave a word that goes on without one: once more, with all
-// of the text. True when that was started.
-bool PipelineWorker::ask_again(CompletionFlight& flight, const engine::Generation& generation) {
-  if (!flight.lacks_a_blank || flight.start.request.cancel.cancelled() || flight.is_outdated ||
-      generation.reason == engine::FinishReason::kError ||
-      !missed_the_blank(tokenizer_->decode(generation.tokens))) {
-    return false;
-  }
-  Result<Prompt> prompt = prompt_of(flight.start, flight.place, LastBlank::kShown);
-  if (!prompt) return false;
-  const size_t suggested_at = flight.suggested_at;
-  const int32_t n_steps = flight.n_steps_before + generation.timings.n_steps_to_first_token;
-  std::string typed = std::move(flight.typed);
-  CompletionFlight& again =
-      start_generation(std::move(flight.start), std::move(flight.place), std::move(*prompt),
-                       PipelineClock::now() - flight.context_time);
-  again.suggested_at = suggested_at;
-  again.n_steps_before = n_steps;
-  again.typed = std::move(typed);
-  return true;
+  return event.ahead ? documents_.prompt_ahead(place, budget, options.prompt_end)
+                     : documents_.prompt(place, budget, options.prompt_end);
 }
 
 void PipelineWorker::finish(CompletionFlight flight, engine::Generation generation) {
@@ -266,12 +262,10 @@ void PipelineWorker::finish(CompletionFlight flight, engine::Generation generati
     take_alternative(flight, generation);
     return settle(flight.group);
   }
-  if (ask_again(flight, generation)) return;
   CompletionOutcome outcome = outcome_of(flight, generation);
   outcome.timings.context = flight.context_time;
   outcome.timings.engine = generation.timings;
-  outcome.timings.n_steps_to_first_token =
-      flight.n_steps_before + generation.timings.n_steps_to_first_token;
+  outcome.timings.n_steps_to_first_token = generation.timings.n_steps_to_first_token;
   if (generation.timings.first_token.count() > 0) {
     // One that was prepared may have had its first token before it was asked for.
     outcome.timings.first_token = std::max(std::chrono::microseconds(1),
@@ -325,13 +319,15 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
     return outcome;
   }
   StopChecks checks(flight.stop_site);
-  std::string text = judged_text(*tokenizer_, generation, flight.lacks_a_blank, checks);
+  Judged judged = judge(*tokenizer_, generation, flight.left_off, checks);
+  std::string& text = judged.text;
   const bool complete = generation.reason == FinishReason::kStopToken ||
                         generation.reason == FinishReason::kStopString;
   const Cut cut = checks.finish(text, complete);
   if (cut.at < text.size()) outcome.steps.push_back({cut.reason, text});
   text.resize(cut.at);
   if (!cut.reason.empty()) outcome.timings.finish = cut.reason;
+  outcome.timings.mean_log_probability = mean_log_probability(generation, judged, text.size());
 
   if (flight.place.tree == nullptr) flight.place.tree = documents_.late_tree(flight.place);
   Postprocessed result = postprocess(postprocess_input(request, flight.place, flight.stop_site.unit,

@@ -39,17 +39,16 @@ class PipelineWorker {
     StopChecks checks;
     engine::StreamingDecoder decoder;
     engine::GenerateRequest asked;             // without its callbacks
-    bool lacks_a_blank = false;                // see Prompt
+    std::string left_off;                      // see Prompt
     std::vector<engine::TokenId> tokens = {};  // generated so far
     std::string text = {};
     uint64_t group = 0;  // in groups_, of a request that wants several; else 0
     uint64_t seed = 0;   // of a draw; 0: the greedy one
     std::chrono::microseconds context_time{0};
     PipelineClock::time_point submitted{};  // to the engine
-    size_t suggested_at = 0;     // when asked ahead: where the suggestion before it begins
-    std::string typed = {};      // by the user since the request; the answer has to begin with it
-    bool is_outdated = false;    // the user went on otherwise
-    int32_t n_steps_before = 0;  // of the engine, for a prompt that had to be asked again
+    size_t suggested_at = 0;   // when asked ahead: where the suggestion before it begins
+    std::string typed = {};    // by the user since the request; the answer has to begin with it
+    bool is_outdated = false;  // the user went on otherwise
   };
   struct ExplainFlight {
     ExplainEvent event;
@@ -80,7 +79,7 @@ class PipelineWorker {
                                      PipelineClock::time_point t0);
   engine::GenerateRequest generate_request(const StartEvent& event, const StopSite& site,
                                            const Prompt& prompt) const;
-  CompletionFlight& launch(StartEvent start, Place place, StopSite site, bool lacks_a_blank,
+  CompletionFlight& launch(StartEvent start, Place place, StopSite site, std::string left_off,
                            engine::GenerateRequest request);
   std::optional<CompletionOutcome> known_outcome(const StartEvent& event, const Place& place);
   void deliver(const StartEvent& start, CompletionOutcome outcome);
@@ -109,8 +108,7 @@ class PipelineWorker {
                                    const engine::Generation& generation, ExplainOutcome& outcome);
   void look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
             const CancelToken& engine_cancel);
-  Result<Prompt> prompt_of(const StartEvent& event, const Place& place, LastBlank last_blank);
-  bool ask_again(CompletionFlight& flight, const engine::Generation& generation);
+  Result<Prompt> prompt_of(const StartEvent& event, const Place& place);
   CompletionOutcome outcome_of(CompletionFlight& flight, const engine::Generation& generation);
   void stream(ExplainFlight& flight, const std::vector<engine::TokenId>& tokens, size_t from,
               const CancelToken& engine_cancel);

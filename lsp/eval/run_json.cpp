@@ -77,6 +77,7 @@ void row_fields(Row& row, Field field) {
   field("spanSimilarity", row.span_similarity);
   field("damages", row.damages);
   field("repeats", row.repeats);
+  field("meanLogProb", row.mean_log_prob);
   field("rules", row.rules);
   field("firstTokenMs", row.first_token_ms);
   field("totalMs", row.total_ms);
@@ -89,7 +90,8 @@ template <class T>
 void put(Json& json, const char* key, const T& value) {
   json[key] = value;
 }
-void put(Json& json, const char* key, const std::optional<bool>& value) {
+template <class T>
+void put(Json& json, const char* key, const std::optional<T>& value) {
   if (value) json[key] = *value;
 }
 
@@ -97,8 +99,9 @@ template <class T>
 void get(const Json& json, const char* key, T& value) {
   value = json.at(key).get<T>();
 }
-void get(const Json& json, const char* key, std::optional<bool>& value) {
-  if (const auto found = json.find(key); found != json.end()) value = found->get<bool>();
+template <class T>
+void get(const Json& json, const char* key, std::optional<T>& value) {
+  if (const auto found = json.find(key); found != json.end()) value = found->get<T>();
 }
 
 // Reports of before there were rules have none.

@@ -126,6 +126,7 @@ SequenceId FakeEngine::submit(GenerateRequest request) {
     id = static_cast<SequenceId>(requests_.size());
   }
   run->reply = script(request);  // outside the lock: a script may ask this engine
+  begin_with(request.forced_text, run->reply);
   {
     std::lock_guard lock(mutex_);
     runs_.push_back(run);
@@ -141,6 +142,15 @@ engine::EngineStats FakeEngine::stats() const {
   engine::EngineStats stats = stats_;
   stats.sequences_running = static_cast<int32_t>(runs_.size());
   return stats;
+}
+
+// As the engine does it: what the script says comes after the forced text, unless it says that,
+// too.
+void FakeEngine::begin_with(const std::string& forced, std::vector<TokenId>& reply) const {
+  if (forced.empty() || options_.tokenizer == nullptr) return;
+  if (options_.tokenizer->decode(reply).starts_with(forced)) return;
+  const std::vector<TokenId> tokens = options_.tokenizer->encode(forced);
+  reply.insert(reply.begin(), tokens.begin(), tokens.end());
 }
 
 bool FakeEngine::step() {

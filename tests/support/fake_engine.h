@@ -4,7 +4,8 @@
 //   Mode::kManual     nothing happens until the test calls step() or run(), on the test's thread;
 //   Mode::kThread     a thread of its own answers at once, as the real engine does.
 // Like the real one it honours cancel tokens between two tokens, max_new_tokens, stop tokens and
-// strings and line limits, and calls on_finish exactly once, also when it is destroyed.
+// strings, line limits and forced beginnings, and calls on_finish exactly once, also when it is
+// destroyed.
 #pragma once
 
 #include <condition_variable>
@@ -67,6 +68,7 @@ class FakeEngine final : public engine::Engine {
 
  private:
   struct Run;
+  void begin_with(const std::string& forced, std::vector<engine::TokenId>& reply) const;
   void advance(Run& run);
   void emit(Run& run);
   void finish(Run& run, engine::FinishReason reason);

@@ -108,6 +108,24 @@ TEST_F(RealModel, CompletesASanePieceOfCodeInEveryCase) {
   }
 }
 
+// Cut anywhere, a word goes on as it was begun.
+TEST_F(RealModel, GoesOnInTheMiddleOfAWord) {
+  const std::string text =
+      "def total_of(values):\n    result = 0\n    for value in values:\n        result += ";
+  const std::string word = "value";
+  for (size_t n = 3; n < word.size(); ++n) {
+    CompletionRequest request;
+    request.document = document_of({"", {{"path", "total.py"}}}, text + word.substr(0, n));
+    request.offset = request.document.text->size();
+    request.invoked = true;
+    request.options.max_lines = 10;
+    const CompletionOutcome outcome = complete_now(*pipeline_, std::move(request));
+    ASSERT_EQ(outcome.items.size(), 1U) << word.substr(0, n) << ": " << outcome.why_empty;
+    EXPECT_TRUE(outcome.items[0].insert_text.starts_with(word.substr(n)))
+        << word.substr(0, n) << "|" << outcome.items[0].insert_text;
+  }
+}
+
 TEST_F(RealModel, TypingReusesThePromptInTheEngineToo) {
   std::string text = "import os\n";
   for (int i = 0; i < 20; ++i) {
