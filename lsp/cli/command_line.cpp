@@ -281,6 +281,11 @@ void define_eval(CLI::App& app, EvalArguments& out) {
                  "its path, before this file) or comments (at its top) (default: none)")
       ->type_name("HOW")
       ->check(CLI::IsMember({"none", "files", "comments"}));
+  app.add_option("--min-confidence", out.min_confidence,
+                 "Hide less sure suggestions, as incipit.completion.minConfidence does, 0..1 "
+                 "(default: as the language server; 0: none)")
+      ->type_name("P")
+      ->check(CLI::Range(0.0, 1.0).description(""));
   app.add_flag(
       "!--no-healing", out.heals_tokens,
       "Show the model all of the token that the cursor stands in, instead of leaving it off "

@@ -79,7 +79,8 @@ struct EvalArguments {
   // How prompts are told of definitions in other files: "none", "files" or "comments".
   std::string definitions = "none";
   bool heals_tokens = true;
-  std::string out;  // a file for the JSON; empty: none
+  double min_confidence = -1;  // of suggestions asked for while typing; < 0: as the server
+  std::string out;             // a file for the JSON; empty: none
   Format format = Format::kText;
 };
 

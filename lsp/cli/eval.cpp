@@ -20,6 +20,7 @@
 #include "lsp/eval/run_json.h"
 #include "lsp/eval/source_files.h"
 #include "lsp/index/workspace_index.h"
+#include "lsp/settings.h"
 
 namespace incipit::lsp::cli {
 namespace {
@@ -139,6 +140,8 @@ eval::EvalRun run_of(const engine::ModelInfo& info, const eval::EvalOptions& opt
 
 CompletionOptions completion_options(const EvalArguments& arguments) {
   CompletionOptions options;
+  options.min_confidence = arguments.min_confidence < 0 ? Settings().completion_min_confidence
+                                                        : arguments.min_confidence;
   if (!arguments.heals_tokens) options.prompt_end = PromptEnd::kBeforeBlank;
   return options;
 }

@@ -41,6 +41,9 @@ struct CompletionOptions {
   // which are drawn. As many as there are when the first has been ready for kAlternativesWait.
   int32_t alternatives = 1;
   PromptEnd prompt_end = PromptEnd::kBeforeToken;
+  // Of a suggestion that was not asked for by hand: the least mean probability of its tokens
+  // (geometric, 0..1) with which it is shown.
+  double min_confidence = 0;
 };
 
 inline constexpr std::chrono::milliseconds kAlternativesWait{300};
@@ -75,6 +78,9 @@ struct CompletionTimings {
   // log P(token). Those of the text before the cursor do not count.
   std::optional<double> mean_log_probability = {};
 };
+
+// The rule of CompletionOptions::min_confidence.
+inline constexpr const char* kConfidenceRule = "confidence";
 
 // What a rule made of a suggestion on its way from the model to the editor.
 struct RuleStep {

@@ -1,6 +1,9 @@
 // PipelineWorker, the part for completions: from a request to a generation, and from what was
 // generated to the answer.
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -80,6 +83,11 @@ std::optional<double> mean_log_probability(const engine::Generation& generation,
     ++n;
   }
   return n == 0 ? std::nullopt : std::optional(sum / n);
+}
+
+// Asked for by hand, whatever there is is welcome.
+double least_confidence(const CompletionRequest& request) {
+  return request.invoked ? 0 : request.options.min_confidence;
 }
 
 // From what postprocess made of a candidate to what the client gets, in the client's document.
@@ -162,7 +170,7 @@ std::optional<CompletionOutcome> PipelineWorker::known_outcome(const StartEvent&
   std::vector<Suggestion> hits;
   if (n_wanted(request) > 1) {
     hits = cache_.find_all(at);
-  } else if (auto hit = cache_.find(at)) {
+  } else if (auto hit = cache_.find(at, least_confidence(request))) {
     hits.push_back(std::move(*hit));
   }
   if (hits.empty()) return std::nullopt;
@@ -340,11 +348,22 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
     }
     return outcome;
   }
-  outcome.items.push_back(item_of(request, flight.place, result));
+  // Of an engine that does not tell, every suggestion is sure.
+  const double confidence = std::exp(outcome.timings.mean_log_probability.value_or(0));
   using Rank = SuggestionCache::Rank;
-  cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
-                  {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit},
-                  flight.seed == 0 ? Rank::kFirst : Rank::kBehindOthers);
+  cache_.remember(
+      suggestion_place(flight.place.document.uri, flight.place.site, request.options),
+      {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit, confidence},
+      flight.seed == 0 ? Rank::kFirst : Rank::kBehindOthers);
+  if (confidence < least_confidence(request)) {
+    outcome.why_empty = fmt::format(
+        "the model was not sure enough of it: {:.2f}, and incipit.completion.minConfidence wants "
+        "{:.2f}; asked for by hand it is shown",
+        confidence, least_confidence(request));
+    outcome.steps.push_back({kConfidenceRule, with_lf(result.text)});
+    return outcome;
+  }
+  outcome.items.push_back(item_of(request, flight.place, result));
   return outcome;
 }
 

@@ -70,10 +70,11 @@ void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion, Ran
   if (entries_.size() > capacity_) entries_.pop_back();
 }
 
-std::optional<Suggestion> SuggestionCache::find(const SuggestionPlace& place) {
+std::optional<Suggestion> SuggestionCache::find(const SuggestionPlace& place,
+                                                double min_confidence) {
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     auto rest = rest_of(*it, place);
-    if (!rest) continue;
+    if (!rest || rest->confidence < min_confidence) continue;
     entries_.splice(entries_.begin(), entries_, it);
     return rest;
   }

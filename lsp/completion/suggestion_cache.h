@@ -41,6 +41,7 @@ struct Suggestion {
   // line ends.
   std::string candidate;
   CompletionUnit unit = CompletionUnit::kBlock;
+  double confidence = 1;  // see CompletionOptions::min_confidence
 };
 
 class SuggestionCache {
@@ -52,8 +53,8 @@ class SuggestionCache {
   void remember(SuggestionPlace place, Suggestion suggestion, Rank rank = Rank::kFirst);
 
   // What is left of a remembered suggestion when the user has typed its beginning since; the
-  // longest that fits. Nothing when it has been typed to its end.
-  std::optional<Suggestion> find(const SuggestionPlace& place);
+  // newest that fits and is as sure as that. Nothing when it has been typed to its end.
+  std::optional<Suggestion> find(const SuggestionPlace& place, double min_confidence = 0);
 
   // All of them, without changing their order; no two the same.
   std::vector<Suggestion> find_all(const SuggestionPlace& place) const;

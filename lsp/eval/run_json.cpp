@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "lsp/eval/calibration.h"
 #include "lsp/eval/statistics.h"
 #include "lsp/eval/summary.h"
 #include "lsp/rpc/json.h"
@@ -131,6 +132,18 @@ void get(const Json& json, const char* key, std::vector<RuleRow>& rules) {
   }
 }
 
+Json calibration_json(const std::vector<HoleRow>& rows) {
+  Json list = Json::array();
+  for (const ConfidenceBucket& bucket : calibration(rows)) {
+    list.push_back({{"from", bucket.from},
+                    {"to", bucket.to},
+                    {"exactLine", share_json(bucket.exact_line)},
+                    {"hidden", share_json(bucket.hidden)},
+                    {"exactLinesHidden", share_json(bucket.exact_hidden)}});
+  }
+  return list;
+}
+
 Json row_json(const HoleRow& row) {
   Json json = {{"kind", name_of(row.hole.kind)}};
   row_fields(row, [&](const char* key, const auto& value) { put(json, key, value); });
@@ -171,11 +184,13 @@ std::string run_json(const EvalRun& run) {
                      {"contextTokens", run.context_tokens},
                      {"maxTokens", run.completion.max_tokens},
                      {"maxLines", run.completion.max_lines},
+                     {"minConfidence", run.completion.min_confidence},
                      {"options", options_json(run.options)},
                      {"files", run.n_files},
                      {"leftOut", run.left_out},
                      {"interrupted", run.interrupted},
                      {"summaries", std::move(summaries)},
+                     {"calibration", calibration_json(run.rows)},
                      {"holes", std::move(holes)}});
 }
 

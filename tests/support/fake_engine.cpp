@@ -1,6 +1,7 @@
 #include "tests/support/fake_engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "engine/sampling/stop_rules.h"
@@ -78,6 +79,11 @@ void FakeEngine::reply_with(std::vector<TokenId> tokens) {
 void FakeEngine::reply_with_text(const std::string& text) {
   CHECK(options_.tokenizer != nullptr);
   reply_with(options_.tokenizer->encode(text));
+}
+
+void FakeEngine::be_sure(double probability) {
+  std::lock_guard lock(mutex_);
+  probability_ = probability;
 }
 
 void FakeEngine::fail_with(Error error) {
@@ -202,6 +208,10 @@ void FakeEngine::finish(Run& run, FinishReason reason) {
   {
     std::lock_guard lock(mutex_);
     run.finished = true;
+    if (probability_) {
+      generation.log_probabilities.assign(generation.tokens.size(),
+                                          static_cast<float>(std::log(*probability_)));
+    }
     std::erase_if(runs_, [&](const std::shared_ptr<Run>& other) { return other.get() == &run; });
     ++stats_.requests_finished;
     if (reason == FinishReason::kCancelled) ++stats_.requests_cancelled;

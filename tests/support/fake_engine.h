@@ -43,7 +43,8 @@ class FakeEngine final : public engine::Engine {
   void set_request_script(RequestScript script);
   void reply_with(std::vector<engine::TokenId> tokens);
   void reply_with_text(const std::string& text);  // needs a tokenizer
-  void fail_with(Error error);                    // every later request finishes with kError
+  void be_sure(double probability);  // of every token from now on; before, it does not tell
+  void fail_with(Error error);       // every later request finishes with kError
 
   // What the test may ask for afterwards: copies of the requests in the order of their arrival. The
   // callbacks in the copies are empty; the cancel token is the request's own.
@@ -80,6 +81,7 @@ class FakeEngine final : public engine::Engine {
   mutable std::condition_variable changed_;
   RequestScript script_;
   std::optional<Error> failure_;
+  std::optional<double> probability_;
   std::vector<engine::GenerateRequest> requests_;
   std::deque<std::shared_ptr<Run>> runs_;  // unfinished
   engine::EngineStats stats_;

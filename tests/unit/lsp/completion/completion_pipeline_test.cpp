@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -373,6 +374,39 @@ TEST(CompletionPipeline, ThePromptDependsOnTheRequestsAloneNotOnWhatRanAhead) {
   EXPECT_EQ(last_prompt(true, false), plain);
   EXPECT_EQ(last_prompt(true, true), plain);
   EXPECT_EQ(last_prompt(false, true), plain);
+}
+
+TEST(CompletionPipeline, HidesWhatTheModelIsNotSureOfUnlessAskedByHand) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text(" first_value\n");
+  engine->be_sure(0.25);
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at("def f():\n    return $0\n");
+  request.options.min_confidence = 0.5;
+  const CompletionOutcome hidden = start(pipeline, request).get();
+  EXPECT_THAT(hidden.items, IsEmpty());
+  EXPECT_THAT(hidden.why_empty, HasSubstr("not sure enough of it: 0.25"));
+  EXPECT_THAT(hidden.why_empty, HasSubstr("minConfidence wants 0.50"));
+  ASSERT_FALSE(hidden.steps.empty());
+  EXPECT_EQ(hidden.steps.back().rule, kConfidenceRule);
+  EXPECT_EQ(hidden.steps.back().before, "first_value");
+  EXPECT_NEAR(std::exp(hidden.timings.mean_log_probability.value()), 0.25, 1e-6);
+
+  request.invoked = true;  // it is remembered
+  EXPECT_EQ(start(pipeline, request).get().items.at(0).insert_text, "first_value");
+  EXPECT_EQ(engine->n_requests(), 1U);
+}
+
+TEST(CompletionPipeline, ShowsWhatIsSureEnoughAndEverythingWithoutAThreshold) {
+  for (const auto& [probability, least] : {std::pair(0.25, 0.25 - 1e-6), std::pair(0.01, 0.0)}) {
+    auto engine = make_engine(FakeEngine::Mode::kThread);
+    engine->reply_with_text(" first_value\n");
+    engine->be_sure(probability);
+    CompletionPipeline pipeline(engine);
+    CompletionRequest request = request_at("def f():\n    return $0\n");
+    request.options.min_confidence = least;
+    EXPECT_EQ(start(pipeline, request).get().items.size(), 1U) << probability;
+  }
 }
 
 TEST(CompletionPipeline, ForgetsASuggestionWithItsDocument) {

@@ -79,6 +79,15 @@ TEST(SuggestionCache, KeepsOthersBehindTheFirst) {
   EXPECT_EQ(all_found(cache, place("z = $0\ny\n")), Texts());
 }
 
+TEST(SuggestionCache, KeepsUnsureOnesForThoseWhoWantThem) {
+  SuggestionCache cache;
+  cache.remember(place("x = $0\ny\n"), {"sure", CompletionUnit::kBlock, 0.8});
+  cache.remember(place("x = $0\ny\n"), {"unsure", CompletionUnit::kBlock, 0.3});
+  EXPECT_EQ(cache.find(place("x = $0\ny\n"), 0.5).value().candidate, "sure");
+  EXPECT_EQ(cache.find(place("x = u$0\ny\n"), 0.5), std::nullopt);
+  EXPECT_EQ(found(cache, place("x = u$0\ny\n")), "nsure");
+}
+
 TEST(SuggestionCache, ForgetsADocumentAndTheOldest) {
   SuggestionCache cache(2);
   cache.remember(place("a$0\n"), {"one"});
