@@ -36,6 +36,7 @@ export class Workbench {
     mkdirSync(shots, { recursive: true });
     this.server = new codeServer.CodeServer();
     this.foreignHosts = new Set();
+    this.blocked = []; // what a content security policy kept out
   }
 
   async open(vsix) {
@@ -51,6 +52,9 @@ export class Workbench {
       // A page of an extension asks for its own files under this name, which the workbench's service worker answers.
       const ownFile = hostname.endsWith('.vscode-resource.vscode-cdn.net');
       if (/^(https?|wss?):$/.test(protocol) && hostname !== '127.0.0.1' && !ownFile) this.foreignHosts.add(hostname);
+    });
+    this.page.on('console', (message) => {
+      if (/Content Security Policy/.test(message.text())) this.blocked.push(message.text());
     });
     this.page.on('response', (response) => {
       const { hostname } = new URL(response.url());
