@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 RULES = {}
-SKIPPED_DIRS = {'.git', 'build', 'node_modules', '.cache'}
+SKIPPED_DIRS = {'.git', 'build', 'dist', 'node_modules', '.cache'}
 # Data: samples of other people's style, fuzz inputs.
 SKIPPED_PREFIXES = ('tests/golden/', 'tests/fuzz/corpus/', 'engine/models/')
 CODE = ('.h', '.cpp', '.cu', '.cuh')

@@ -12,11 +12,13 @@ async function add(workbench, folder, shot) {
   if (shot) await workbench.shot(shot);
   await row.first().click();
   const input = workbench.page.locator('.quick-input-widget input[type=text]');
-  await workbench.page.locator('.quick-input-widget', { hasText: 'OK' }).waitFor();
+  await eventually('the dialog', async () => (await input.inputValue()).startsWith('/'));
   await input.fill(`${folder}/`);
+  // While it reads the folder it does not hear.
   await eventually('the folder to be taken', async () => {
-    await workbench.press('Enter');
-    return !(await input.isVisible());
+    if (!(await input.isVisible())) return true;
+    await workbench.page.locator('.quick-input-widget .monaco-button', { hasText: 'Add' }).click({ timeout: 500 }).catch(() => undefined);
+    return false;
   });
 }
 

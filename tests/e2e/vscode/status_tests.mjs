@@ -10,7 +10,7 @@ export function statusTests(test) {
     await workbench.press('Escape');
     await workbench.status('ready');
     const text = await workbench.hoverText();
-    await workbench.shot('status-hover');
+    await workbench.shot('status-hover', { x: 430, y: 340, width: 530, height: 260 });
     assert.match(text, /Model\s+pocket, context of \d+ tokens/);
     assert.match(text, /Device\s+cpu/);
     assert.match(text, /Memory\s+\d+ MiB in use; weights \d+ MiB/);
@@ -22,7 +22,7 @@ export function statusTests(test) {
     await workbench.edit('off.py', python);
     await workbench.statusItem.click();
     await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'pocket' }).waitFor();
-    await workbench.shot('status-menu');
+    await workbench.shot('status-menu', { x: 176, y: 20, width: 612, height: 320 });
     await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Disable suggestions' }).first().click();
     await workbench.status('suggestions are off');
     await workbench.shot('status-off');

@@ -64,7 +64,8 @@ export class Workbench {
   }
 
   async load() {
-    await this.page.goto(`${this.server.url}?folder=${encodeURIComponent(this.server.workspace)}`);
+    const folder = encodeURIComponent(this.server.workspace);
+    await this.page.goto(`${this.server.url}?folder=${folder}`, { timeout: 60_000 });
     await this.page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
     await this.status('ready', 60_000);
   }
@@ -74,8 +75,10 @@ export class Workbench {
     await this.server.stop();
   }
 
+  // `clip`: a part of the window.
   shot(name, clip) {
-    return this.page.screenshot({ path: path.join(this.shots, `${name}.png`), ...(clip && { clip }) });
+    const file = path.join(this.shots, `${name}.png`);
+    return this.page.screenshot({ path: file, animations: 'disabled', ...(clip && { clip }) });
   }
 
   // ---- commands, files, text
