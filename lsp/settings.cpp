@@ -36,6 +36,13 @@ const std::array kRows = {
                "Hold back suggestions that were not asked for by hand, by up to so many "
                "milliseconds; the fewer of them are taken, the longer. 0: show them at once.",
                IntegerSetting{&Settings::completion_longest_delay, 0, 5000}},
+    SettingRow{"completion.alternatives",
+               "Distinct suggestions that a request by hand is answered with, at most.",
+               IntegerSetting{&Settings::completion_alternatives, 1, 5}},
+    SettingRow{"completion.minConfidence",
+               "Hide suggestions of which the model is less sure (mean probability of a token), "
+               "unless they were asked for by hand. 0: show them all.",
+               NumberSetting{&Settings::completion_min_confidence, 0, 1}},
     SettingRow{"completion.excludeLanguages",
                "Language ids (\"markdown\") in which nothing is suggested.",
                &Settings::completion_excluded_languages},
@@ -140,6 +147,14 @@ struct Store {
     settings.*setting.member = static_cast<int32_t>(*number);
     return std::nullopt;
   }
+  std::optional<std::string> operator()(const NumberSetting& setting) const {
+    if (!value.is_number() || value.get<double>() < setting.min ||
+        value.get<double>() > setting.max) {
+      return fmt::format("a number {}..{}", setting.min, setting.max);
+    }
+    settings.*setting.member = value.get<double>();
+    return std::nullopt;
+  }
   std::optional<std::string> operator()(std::string Settings::*member) const {
     if (!value.is_string()) return "a string";
     settings.*member = value.get<std::string>();
@@ -156,7 +171,7 @@ struct Store {
 Json current_value(const Settings& settings, const SettingRow& row) {
   return std::visit(
       [&](const auto& field) -> Json {
-        if constexpr (std::is_same_v<std::decay_t<decltype(field)>, IntegerSetting>) {
+        if constexpr (requires { field.member; }) {
           return settings.*field.member;
         } else {
           return settings.*field;

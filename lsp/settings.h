@@ -26,6 +26,8 @@ struct Settings {
   int32_t completion_context_tokens = 0;
   bool completion_prepare_next = true;
   int32_t completion_longest_delay = 0;
+  int32_t completion_alternatives = 3;
+  double completion_min_confidence = 0.4;
   std::vector<std::string> completion_excluded_languages;
   std::vector<std::string> excluded_files;
   int32_t explain_max_tokens = 160;
@@ -50,10 +52,16 @@ struct IntegerSetting {
   int32_t max = 0;
 };
 
+struct NumberSetting {
+  double Settings::*member;
+  double min = 0;
+  double max = 0;
+};
+
 struct SettingRow {
   std::string_view key;  // without the "incipit." that a client writes before it
   std::string_view description;
-  std::variant<bool Settings::*, IntegerSetting, std::string Settings::*,
+  std::variant<bool Settings::*, IntegerSetting, NumberSetting, std::string Settings::*,
                std::vector<std::string> Settings::*>
       field;
 };

@@ -104,6 +104,12 @@ void add_model_options(CLI::App& app, ModelChoice& model) {
          "8192; up to 8 times what it knows: by YaRN, which costs quality)")
       ->type_name("N")
       ->check(in_range(0, 1 << 20));
+  app.add_option(
+         "--draft-tokens", model.draft_tokens,
+         "Tokens guessed ahead in a step from the text at hand, 0..31: the same text comes, "
+         "in fewer steps where it repeats itself (default: what is best for the device)")
+      ->type_name("N")
+      ->check(in_range(0, engine::kMaxDraftTokens));
 }
 
 void add_json_flag(CLI::App& app, Format& format, const std::string& what) {
@@ -166,11 +172,15 @@ void define_complete(CLI::App& app, CompleteArguments& out) {
                  "Longest suggestion in tokens, 1..1024 (default: 64)")
       ->type_name("N")
       ->check(in_range(1, 1024));
+  app.add_option("--alternatives", out.alternatives,
+                 "Distinct suggestions, at most, 1..5 (default: 1)")
+      ->type_name("N")
+      ->check(in_range(1, 5));
   add_model_options(app, out.model);
   add_json_flag(app, out.format, "Print the items and the timings as JSON");
   app.footer(with_exit_codes(
       "Prints the text to insert at the cursor, and on stderr the timings, or why there is\n"
-      "nothing to suggest. FILE is never changed.\n\n"
+      "nothing to suggest. FILE is never changed. Between alternatives stands a line \"---\".\n\n"
       "With --json: {\"items\":[{\"insertText\":..,\"range\":{\"start\":..,\"end\":..}}],"
       "\"timings\":{..}}\n"
       "Positions there are those of LSP with position encoding utf-8: line and character are\n"
@@ -271,6 +281,15 @@ void define_eval(CLI::App& app, EvalArguments& out) {
                  "its path, before this file) or comments (at its top) (default: none)")
       ->type_name("HOW")
       ->check(CLI::IsMember({"none", "files", "comments"}));
+  app.add_option("--min-confidence", out.min_confidence,
+                 "Hide less sure suggestions, as incipit.completion.minConfidence does, 0..1 "
+                 "(default: as the language server; 0: none)")
+      ->type_name("P")
+      ->check(CLI::Range(0.0, 1.0).description(""));
+  app.add_flag(
+      "!--no-healing", out.heals_tokens,
+      "Show the model all of the token that the cursor stands in, instead of leaving it off "
+      "the prompt and making the answer begin with it");
   app.add_option("--out", out.out, "Write the report as JSON to this file, too")->type_name("FILE");
   add_model_options(app, out.model);
   add_json_flag(app, out.format, "Print the report as JSON, with every hole");

@@ -21,6 +21,7 @@ struct ModelChoice {
   std::string kv_type = "f16";  // keys and values in pages: "f16" or "int8"
   std::string prompt_layout;    // of completions; empty: what suits the model
   int32_t context_tokens = 0;   // 0: the engine's default
+  int32_t draft_tokens = -1;    // guessed ahead in a step; -1: what is best for the device
 };
 
 struct LspArguments {
@@ -43,6 +44,7 @@ struct CompleteArguments {
   SourceChoice source;
   std::string at;  // "LINE:COLUMN", 1-based, column in bytes
   int32_t max_tokens = 64;
+  int32_t alternatives = 1;
   Format format = Format::kText;
 };
 
@@ -76,7 +78,9 @@ struct EvalArguments {
   int32_t max_files = 20;              // a language
   // How prompts are told of definitions in other files: "none", "files" or "comments".
   std::string definitions = "none";
-  std::string out;  // a file for the JSON; empty: none
+  bool heals_tokens = true;
+  double min_confidence = -1;  // of suggestions asked for while typing; < 0: as the server
+  std::string out;             // a file for the JSON; empty: none
   Format format = Format::kText;
 };
 

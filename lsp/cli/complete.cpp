@@ -25,6 +25,7 @@ ExitCode run_complete(const CompleteArguments& arguments) {
   request.offset = *offset;
   request.invoked = true;
   request.options.max_tokens = arguments.max_tokens;
+  request.options.alternatives = arguments.alternatives;
   request.cancel = interrupt.token();
   const CompletionOutcome outcome = complete_now(*session->pipeline, std::move(request));
   if (interrupt.token().cancelled()) return ExitCode::kInterrupted;
@@ -35,7 +36,11 @@ ExitCode run_complete(const CompleteArguments& arguments) {
   if (arguments.format == Format::kJson) {
     written = write_result(completion_json(outcome, *source) + "\n");
   } else if (!empty) {
-    written = write_result(outcome.items.front().insert_text + "\n");
+    std::string text;
+    for (const CompletionItem& item : outcome.items) {
+      text += (text.empty() ? "" : "---\n") + item.insert_text + "\n";
+    }
+    written = write_result(text);
   }
   return written ? ExitCode::kOk : ExitCode::kFailure;
 }

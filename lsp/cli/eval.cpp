@@ -20,6 +20,7 @@
 #include "lsp/eval/run_json.h"
 #include "lsp/eval/source_files.h"
 #include "lsp/index/workspace_index.h"
+#include "lsp/settings.h"
 
 namespace incipit::lsp::cli {
 namespace {
@@ -137,13 +138,22 @@ eval::EvalRun run_of(const engine::ModelInfo& info, const eval::EvalOptions& opt
   return run;
 }
 
+CompletionOptions completion_options(const EvalArguments& arguments) {
+  CompletionOptions options;
+  options.min_confidence = arguments.min_confidence < 0 ? Settings().completion_min_confidence
+                                                        : arguments.min_confidence;
+  if (!arguments.heals_tokens) options.prompt_end = PromptEnd::kBeforeBlank;
+  return options;
+}
+
 std::vector<eval::HoleRow> measure_all(const ModelSession& session, const eval::EvalFiles& files,
+                                       const CompletionOptions& options,
                                        const CancelToken& cancel) {
   Progress progress;
   const size_t n_holes = count_holes(files);
   size_t n_done = 0, n_exact = 0;
   return eval::measure(
-      *session.pipeline, *session.engine, files, cancel, [&](const eval::HoleRow& row) {
+      *session.pipeline, *session.engine, files, options, cancel, [&](const eval::HoleRow& row) {
         n_exact += row.exact_line ? 1 : 0;
         progress.show(fmt::format("{} of {} holes, {} with an exact first line; {}", ++n_done,
                                   n_holes, n_exact, row.file));
@@ -197,7 +207,8 @@ ExitCode run_eval(const EvalArguments& arguments) {
   if (!session) return fail(format, ExitCode::kModel, session.error());
 
   eval::EvalRun run = run_of(session->engine->info(), *options, *files);
-  run.rows = measure_all(*session, *files, cancel);
+  run.completion = completion_options(arguments);
+  run.rows = measure_all(*session, *files, run.completion, cancel);
   run.interrupted = cancel.cancelled();
   const std::string json = run_json(run) + "\n";
   if (const Result<void> written = out->write(json); !written) {

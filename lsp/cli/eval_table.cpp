@@ -6,6 +6,7 @@
 #include <map>
 #include <vector>
 
+#include "lsp/eval/calibration.h"
 #include "lsp/eval/statistics.h"
 #include "lsp/syntax/language.h"
 
@@ -122,6 +123,19 @@ std::string rules(const std::map<std::string, eval::RuleSummary>& by_name) {
   return fmt::format("\n{}", aligned(lines));
 }
 
+// How right the model is when it is how sure, and the price of a threshold.
+std::string confidence(const std::vector<eval::ConfidenceBucket>& buckets) {
+  std::vector<Cells> lines = {
+      {"confidence", "n", "exact line", "hidden below", "exact lines lost"}};
+  for (const eval::ConfidenceBucket& bucket : buckets) {
+    if (bucket.exact_line.n == 0) continue;
+    lines.push_back({fmt::format("{:.2f} to {:.2f}", bucket.from, bucket.to),
+                     std::to_string(bucket.exact_line.n), percent(bucket.exact_line),
+                     percent(bucket.hidden), percent(bucket.exact_hidden)});
+  }
+  return lines.size() == 1 ? "" : fmt::format("\n{}", aligned(lines));
+}
+
 std::string figure_text(const PairedFigure& figure, double value) {
   return figure.is_share ? fmt::format("{:.1f} %", value * 100) : fmt::format("{:.3f}", value);
 }
@@ -195,6 +209,7 @@ std::string eval_table(const EvalRun& run) {
     text += speed(sums);
     text += counts("nothing shown, because", all.why_hidden);
     text += rules(all.rules);
+    text += confidence(eval::calibration(run.rows));
   }
   return text + counts("files left out", run.left_out);
 }

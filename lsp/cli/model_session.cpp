@@ -16,6 +16,7 @@ engine::EngineOptions engine_options(const ModelChoice& choice) {
   options.kv_disk = choice.kv_disk;
   options.prompt_layout = choice.prompt_layout;
   options.context_tokens = choice.context_tokens;
+  options.draft_tokens = choice.draft_tokens;
   return options;
 }
 

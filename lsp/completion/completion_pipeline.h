@@ -23,6 +23,14 @@
 
 namespace incipit::lsp {
 
+// Where the text before the cursor ends in a prompt; what is left off is forced upon the model, in
+// tokens of its own. Models have learned " x" and "return" as one token each: after a prompt that
+// ends in the middle of one they are lost.
+enum class PromptEnd {
+  kBeforeToken,  // before the last blank, else before the last token of the cursor's line
+  kBeforeBlank   // before the last blank, else at the cursor: to see what the other is worth
+};
+
 struct CompletionOptions {
   int32_t max_tokens = 64;
   int32_t max_lines = 12;
@@ -30,7 +38,16 @@ struct CompletionOptions {
   // With a suggestion on its way to the user: already ask, at the lowest priority, for the one that
   // would follow if it is taken.
   bool prepare_next = false;
+  // Distinct suggestions for a request by hand: the one that greedy decoding gives and others,
+  // which are drawn. As many as there are when the first has been ready for kAlternativesWait.
+  int32_t alternatives = 1;
+  PromptEnd prompt_end = PromptEnd::kBeforeToken;
+  // Of a suggestion that was not asked for by hand: the least mean probability of its tokens
+  // (geometric, 0..1) with which it is shown.
+  double min_confidence = 0;
 };
+
+inline constexpr std::chrono::milliseconds kAlternativesWait{300};
 
 struct CompletionRequest {
   DocumentSnapshot document;
@@ -52,14 +69,19 @@ struct CompletionItem {
 
 struct CompletionTimings {
   std::chrono::microseconds context{0};  // syntax, context, prompt, tokens
-  // Request to the first token of what was used: a prompt that had to be asked again counts, too. 0
-  // when there is none.
+  // Request to first token; 0 when there is none.
   std::chrono::microseconds first_token{0};
   std::chrono::microseconds total{0};  // request to result
   engine::Timings engine;
-  int32_t n_steps_to_first_token = 0;  // as in `engine`, but of all prompts that it took
+  int32_t n_steps_to_first_token = 0;  // as in `engine`
   std::string finish;                  // why generation stopped
+  // Of the tokens of what was shown, or would have been but for a rule of postprocess: the mean of
+  // log P(token). Those of the text before the cursor do not count.
+  std::optional<double> mean_log_probability = {};
 };
+
+// The rule of CompletionOptions::min_confidence.
+inline constexpr const char* kConfidenceRule = "confidence";
 
 // What a rule made of a suggestion on its way from the model to the editor.
 struct RuleStep {
@@ -68,9 +90,9 @@ struct RuleStep {
 };
 
 struct CompletionOutcome {
-  std::vector<CompletionItem> items;
-  std::vector<RuleStep> steps;  // of rules that changed something, in their order
-  std::string why_empty;        // for people; set whenever items is empty
+  std::vector<CompletionItem> items;  // the likeliest first
+  std::vector<RuleStep> steps;        // of rules that changed something, in their order
+  std::string why_empty;              // for people; set whenever items is empty
   bool cancelled = false;
   CompletionTimings timings;
 };

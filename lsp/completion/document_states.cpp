@@ -59,17 +59,17 @@ Tree DocumentStates::late_tree(const Place& place) {
 }
 
 Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens,
-                                      LastBlank last_blank) {
+                                      PromptEnd where) {
   State& state = state_of(place.document);
   return state.prompts->build(place.site, place.document.text, place.tree.get(),
-                              place.document.path, budget_tokens, last_blank);
+                              place.document.path, budget_tokens, where);
 }
 
 Result<Prompt> DocumentStates::prompt_ahead(const Place& place, int32_t budget_tokens,
-                                            LastBlank last_blank) {
+                                            PromptEnd where) {
   PromptBuilder ahead = *state_of(place.document).prompts;
   return ahead.build(place.site, place.document.text, place.tree.get(), place.document.path,
-                     budget_tokens, last_blank);
+                     budget_tokens, where);
 }
 
 bool DocumentStates::repeats_last_prompt(const std::string& uri,

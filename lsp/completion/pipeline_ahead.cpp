@@ -69,7 +69,7 @@ void PipelineWorker::prepare_next(const CompletionRequest& request, const Comple
   }
   Place place = documents_.read(document, offset);
   if (cache_.find(suggestion_place(uri, place.site, event.request.options))) return;
-  Result<Prompt> prompt = prompt_of(event, place, LastBlank::kLeftToTheModel);
+  Result<Prompt> prompt = prompt_of(event, place);
   if (!prompt) return;
   start_generation(std::move(event), std::move(place), std::move(*prompt), PipelineClock::now())
       .suggested_at = request.offset;
@@ -95,6 +95,10 @@ bool PipelineWorker::adopt_prepared(StartEvent& event, const Place& place) {
 // What is being made for this document and cannot be of use for its new text ends within a step;
 // what was computed stays in the prefix cache.
 void PipelineWorker::drop_outdated(const DocumentSnapshot& document, size_t offset) {
+  for (auto& [id, group] : groups_) {
+    const DocumentSnapshot& asked = group.place.document;
+    if (asked.uri == document.uri && *asked.text != *document.text) group.is_closed = true;
+  }
   for (auto& [id, flight] : flights_) {
     if (flight.uri != document.uri || flight.completion == nullptr ||
         flight.completion->is_outdated || !is_outdated(*flight.completion, document, offset)) {

@@ -1,6 +1,9 @@
 // PipelineWorker, the part for completions: from a request to a generation, and from what was
 // generated to the answer.
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <utility>
 
@@ -30,19 +33,26 @@ size_t cursor_of(const CompletionRequest& request) {
                                : request.offset;
 }
 
-// What was generated, from the cursor on: the blank that the prompt lacked is there already.
-std::string from_cursor(std::string_view generated, bool lacks_a_blank) {
-  if (lacks_a_blank && generated.starts_with(' ')) generated.remove_prefix(1);
+// What was generated, from the cursor on: what the prompt left off is there already.
+std::string from_cursor(std::string_view generated, std::string_view left_off) {
+  if (left_off.starts_with(generated)) return "";
+  if (generated.starts_with(left_off)) generated.remove_prefix(left_off.size());
   return with_lf(generated);
 }
 
+struct Judged {
+  std::string text;          // from the cursor on
+  std::vector<size_t> ends;  // of the tokens, in the bytes that were generated
+  size_t before = 0;         // of those bytes, what stands before the cursor
+};
+
 // All tokens anew, up to the first after which the checks know enough: which of them had arrived
 // when the engine was stopped makes no difference to the text.
-std::string judged_text(const engine::Tokenizer& tokenizer, const engine::Generation& generation,
-                        bool lacks_a_blank, StopChecks& checks) {
+Judged judge(const engine::Tokenizer& tokenizer, const engine::Generation& generation,
+             std::string_view left_off, StopChecks& checks) {
   engine::StreamingDecoder decoder(tokenizer);
   std::string generated;
-  std::vector<size_t> ends;  // of the tokens
+  std::vector<size_t> ends;
   for (const engine::TokenId token : generation.tokens) {
     generated += decoder.push(token);
     ends.push_back(generated.size());
@@ -52,16 +62,32 @@ std::string judged_text(const engine::Tokenizer& tokenizer, const engine::Genera
                    std::min(generated.size(), static_cast<size_t>(generation.n_overhang_bytes)));
   std::string text;
   for (const size_t end : ends) {
-    text = from_cursor(std::string_view(generated).substr(0, end), lacks_a_blank);
+    text = from_cursor(std::string_view(generated).substr(0, end), left_off);
     if (checks.look(text)) break;
   }
-  return text;
+  const size_t before = generated.starts_with(left_off) ? left_off.size() : 0;
+  return {std::move(text), std::move(ends), before};
 }
 
-// Whether the model went on with the word before the blank, as if there were none.
-bool missed_the_blank(std::string_view generated) {
-  return !generated.empty() && generated.front() != ' ' && generated.front() != '\n' &&
-         generated.front() != '\r';
+// Over the tokens of the first `n_kept` bytes from the cursor on.
+std::optional<double> mean_log_probability(const engine::Generation& generation,
+                                           const Judged& judged, size_t n_kept) {
+  const std::vector<float>& all = generation.log_probabilities;
+  const size_t end = judged.before + n_kept;
+  double sum = 0;
+  int n = 0;
+  for (size_t i = 0; i < judged.ends.size() && i < all.size(); ++i) {
+    if (judged.ends[i] <= judged.before) continue;
+    if (i > 0 && judged.ends[i - 1] >= end) break;
+    sum += double{all[i]};
+    ++n;
+  }
+  return n == 0 ? std::nullopt : std::optional(sum / n);
+}
+
+// Asked for by hand, whatever there is is welcome.
+double least_confidence(const CompletionRequest& request) {
+  return request.invoked ? 0 : request.options.min_confidence;
 }
 
 // From what postprocess made of a candidate to what the client gets, in the client's document.
@@ -121,38 +147,83 @@ void PipelineWorker::on(StartEvent event) {
   options_ = request.options;
   Place place = documents_.read(request.document, cursor_of(request));
   drop_outdated(request.document, cursor_of(request));
-  std::optional<CompletionItem> shown;
-  const bool answered = too_late || answer_from_cache(event, place, shown);
+  std::optional<CompletionOutcome> known;
+  if (!too_late) known = known_outcome(event, place);
+  const bool answered = known && known->items.size() >= n_wanted(request);
+  if (answered) event.done(*known);
   // Made for every request, also when nobody needs it any more: the next prompt begins with its
   // window, and must not depend on how fast this one was answered.
-  Result<Prompt> prompt = prompt_of(event, place, LastBlank::kLeftToTheModel);
-  if (shown) prepare_next(request, *shown);
-  if (answered || adopt_prepared(event, place)) return;
+  Result<Prompt> prompt = prompt_of(event, place);
+  if (answered) prepare_next(request, known->items.front());
+  if (too_late || answered || (!known && adopt_prepared(event, place))) return;
   if (!prompt) return answer_empty(event, prompt.error().message);
   if (request.cancel.cancelled()) return answer_cancelled(event);
+  if (known) return draw_beside(std::move(event), std::move(place), *prompt, std::move(*known));
   start_generation(std::move(event), std::move(place), std::move(*prompt), t0);
 }
 
-bool PipelineWorker::answer_from_cache(StartEvent& event, const Place& place,
-                                       std::optional<CompletionItem>& shown) {
-  const auto hit =
-      cache_.find(suggestion_place(event.request.document.uri, place.site, event.request.options));
-  if (!hit) return false;
+// What is left of suggestions that were made before and are being typed; nothing: there is none.
+std::optional<CompletionOutcome> PipelineWorker::known_outcome(const StartEvent& event,
+                                                               const Place& place) {
+  const CompletionRequest& request = event.request;
+  const SuggestionPlace at = suggestion_place(request.document.uri, place.site, request.options);
+  std::vector<Suggestion> hits;
+  if (n_wanted(request) > 1) {
+    hits = cache_.find_all(at);
+  } else if (auto hit = cache_.find(at, least_confidence(request))) {
+    hits.push_back(std::move(*hit));
+  }
+  if (hits.empty()) return std::nullopt;
   const StopSite site = stop_site_of(place.site, place.language, place.tree, place.document.text,
-                                     event.request.options.max_lines);
-  PostprocessInput input =
-      postprocess_input(event.request, place, hit->unit, hit->candidate, site.unclosed);
-  input.typed_through = true;
-  const Postprocessed result = postprocess(input);
-  if (result.text.empty()) return false;
+                                     request.options.max_lines);
   CompletionOutcome outcome;
-  outcome.items.push_back(item_of(event.request, place, result));
-  shown = outcome.items.front();
+  for (const Suggestion& hit : hits) {
+    PostprocessInput input =
+        postprocess_input(request, place, hit.unit, hit.candidate, site.unclosed);
+    input.typed_through = true;
+    const Postprocessed result = postprocess(input);
+    if (result.text.empty() || outcome.items.size() == n_wanted(request)) continue;
+    outcome.items.push_back(item_of(request, place, result));
+  }
+  if (outcome.items.empty()) return std::nullopt;
   outcome.timings.total = since(event.asked);
   outcome.timings.context = outcome.timings.total;
   outcome.timings.finish = "typed through";
-  event.done(std::move(outcome));
-  return true;
+  return outcome;
+}
+
+engine::GenerateRequest PipelineWorker::generate_request(const StartEvent& event,
+                                                         const StopSite& site,
+                                                         const Prompt& prompt) const {
+  const CompletionOptions& options = event.request.options;
+  engine::GenerateRequest request;
+  request.prompt = prompt.tokens;
+  request.forced_text = prompt.left_off;
+  request.stop.max_new_tokens =
+      options.max_tokens + static_cast<int32_t>(tokenizer_->encode(prompt.left_off).size());
+  request.stop.stop_tokens = engine_->info().prompt.stop;
+  request.stop.stop_strings = prompt.stop_strings;
+  request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
+                           : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
+                                                                     : options.max_lines;
+  request.priority = event.ahead ? engine::Priority::kPrewarm : engine::Priority::kInteractive;
+  request.cancel = event.request.cancel.child();
+  return request;
+}
+
+PipelineWorker::CompletionFlight& PipelineWorker::launch(StartEvent start, Place place,
+                                                         StopSite site, std::string left_off,
+                                                         engine::GenerateRequest request) {
+  const uint64_t id = next_id_++;
+  Flight& flight = flights_[id];
+  flight.uri = place.document.uri;
+  flight.engine_cancel = request.cancel;
+  flight.completion = std::make_unique<CompletionFlight>(
+      CompletionFlight{std::move(start), std::move(place), site, StopChecks(site),
+                       engine::StreamingDecoder(*tokenizer_), request, std::move(left_off)});
+  flight.completion->submitted = PipelineClock::now();
+  submit(id, std::move(request));
+  return *flight.completion;
 }
 
 PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent event, Place place,
@@ -162,84 +233,47 @@ PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent ev
     cancel_prewarming();
     documents_.repeats_last_prompt(place.document.uri, prompt.tokens);
   }
-  const CompletionOptions options = event.request.options;
-  StopSite site =
-      stop_site_of(place.site, place.language, place.tree, place.document.text, options.max_lines);
-  engine::GenerateRequest request;
-  request.prompt = std::move(prompt.tokens);
-  request.stop.max_new_tokens = options.max_tokens;
-  request.stop.stop_tokens = engine_->info().prompt.stop;
-  request.stop.stop_strings = std::move(prompt.stop_strings);
-  request.stop.max_lines = site.unit == CompletionUnit::kRestOfLine  ? 1
-                           : site.unit == CompletionUnit::kStatement ? options.max_lines + 1
-                                                                     : options.max_lines;
-  request.priority = event.ahead ? engine::Priority::kPrewarm : engine::Priority::kInteractive;
-  request.cancel = event.request.cancel.child();
-
-  const uint64_t id = next_id_++;
-  Flight& flight = flights_[id];
-  flight.uri = place.document.uri;
-  flight.engine_cancel = request.cancel;
-  const bool lacks_a_blank = prompt.lacks_a_blank;
-  flight.completion = std::make_unique<CompletionFlight>(CompletionFlight{
-      std::move(event), std::move(place), site, StopChecks(site),
-      engine::StreamingDecoder(*tokenizer_), "", lacks_a_blank, since(t0), PipelineClock::now()});
-  submit(id, std::move(request));
-  return *flight.completion;
+  StopSite site = stop_site_of(place.site, place.language, place.tree, place.document.text,
+                               event.request.options.max_lines);
+  engine::GenerateRequest request = generate_request(event, site, prompt);
+  CompletionFlight& flight = launch(std::move(event), std::move(place), std::move(site),
+                                    prompt.left_off, std::move(request));
+  flight.context_time =
+      std::chrono::duration_cast<std::chrono::microseconds>(flight.submitted - t0);
+  return flight;
 }
 
 std::string PipelineWorker::generated_text(const CompletionFlight& flight) const {
-  return from_cursor(flight.text, flight.lacks_a_blank);
+  return from_cursor(flight.text, flight.left_off);
 }
 
 void PipelineWorker::look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
                           const CancelToken& engine_cancel) {
+  flight.tokens.insert(flight.tokens.end(), tokens.begin(), tokens.end());
   for (const engine::TokenId token : tokens) flight.text += flight.decoder.push(token);
   const std::string text = generated_text(flight);
   if (contradicts(text, flight.typed)) flight.is_outdated = true;
-  if (flight.is_outdated || flight.start.request.cancel.cancelled() ||
-      (flight.lacks_a_blank && missed_the_blank(flight.text)) || flight.checks.look(text)) {
+  if (flight.is_outdated || flight.start.request.cancel.cancelled() || flight.checks.look(text)) {
     engine_cancel.cancel();
   }
 }
 
-Result<Prompt> PipelineWorker::prompt_of(const StartEvent& event, const Place& place,
-                                         LastBlank last_blank) {
+Result<Prompt> PipelineWorker::prompt_of(const StartEvent& event, const Place& place) {
   const CompletionOptions& options = event.request.options;
   const int32_t budget = prompt_budget(options.context_tokens, options.max_tokens);
-  return event.ahead ? documents_.prompt_ahead(place, budget, last_blank)
-                     : documents_.prompt(place, budget, last_blank);
-}
-
-// A prompt that left out the last blank gave a word that goes on without one: once more, with all
-// of the text. True when that was started.
-bool PipelineWorker::ask_again(CompletionFlight& flight, const engine::Generation& generation) {
-  if (!flight.lacks_a_blank || flight.start.request.cancel.cancelled() || flight.is_outdated ||
-      generation.reason == engine::FinishReason::kError ||
-      !missed_the_blank(tokenizer_->decode(generation.tokens))) {
-    return false;
-  }
-  Result<Prompt> prompt = prompt_of(flight.start, flight.place, LastBlank::kShown);
-  if (!prompt) return false;
-  const size_t suggested_at = flight.suggested_at;
-  const int32_t n_steps = flight.n_steps_before + generation.timings.n_steps_to_first_token;
-  std::string typed = std::move(flight.typed);
-  CompletionFlight& again =
-      start_generation(std::move(flight.start), std::move(flight.place), std::move(*prompt),
-                       PipelineClock::now() - flight.context_time);
-  again.suggested_at = suggested_at;
-  again.n_steps_before = n_steps;
-  again.typed = std::move(typed);
-  return true;
+  return event.ahead ? documents_.prompt_ahead(place, budget, options.prompt_end)
+                     : documents_.prompt(place, budget, options.prompt_end);
 }
 
 void PipelineWorker::finish(CompletionFlight flight, engine::Generation generation) {
-  if (ask_again(flight, generation)) return;
+  if (flight.seed != 0) {
+    take_alternative(flight, generation);
+    return settle(flight.group);
+  }
   CompletionOutcome outcome = outcome_of(flight, generation);
   outcome.timings.context = flight.context_time;
   outcome.timings.engine = generation.timings;
-  outcome.timings.n_steps_to_first_token =
-      flight.n_steps_before + generation.timings.n_steps_to_first_token;
+  outcome.timings.n_steps_to_first_token = generation.timings.n_steps_to_first_token;
   if (generation.timings.first_token.count() > 0) {
     // One that was prepared may have had its first token before it was asked for.
     outcome.timings.first_token = std::max(std::chrono::microseconds(1),
@@ -253,11 +287,21 @@ void PipelineWorker::finish(CompletionFlight flight, engine::Generation generati
              generation.timings.n_cached_tokens, generation.timings.n_prompt_tokens,
              generation.timings.n_generated, outcome.timings.finish,
              outcome.why_empty.empty() ? "" : ": " + outcome.why_empty);
-  const bool prepares = !flight.start.ahead && !outcome.items.empty();
+  if (!outcome.cancelled && generation.reason != engine::FinishReason::kError) {
+    begin_alternatives(flight);
+  }
+  if (flight.group != 0) {
+    return take_first(flight.group, std::move(flight.start), std::move(outcome));
+  }
+  deliver(flight.start, std::move(outcome));
+}
+
+void PipelineWorker::deliver(const StartEvent& start, CompletionOutcome outcome) {
+  const bool prepares = !start.ahead && !outcome.items.empty();
   const std::optional<CompletionItem> shown =
       prepares ? std::optional(outcome.items.front()) : std::nullopt;
-  flight.start.done(std::move(outcome));
-  if (shown) prepare_next(flight.start.request, *shown);
+  start.done(std::move(outcome));
+  if (shown) prepare_next(start.request, *shown);
 }
 
 CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
@@ -283,13 +327,15 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
     return outcome;
   }
   StopChecks checks(flight.stop_site);
-  std::string text = judged_text(*tokenizer_, generation, flight.lacks_a_blank, checks);
+  Judged judged = judge(*tokenizer_, generation, flight.left_off, checks);
+  std::string& text = judged.text;
   const bool complete = generation.reason == FinishReason::kStopToken ||
                         generation.reason == FinishReason::kStopString;
   const Cut cut = checks.finish(text, complete);
   if (cut.at < text.size()) outcome.steps.push_back({cut.reason, text});
   text.resize(cut.at);
   if (!cut.reason.empty()) outcome.timings.finish = cut.reason;
+  outcome.timings.mean_log_probability = mean_log_probability(generation, judged, text.size());
 
   if (flight.place.tree == nullptr) flight.place.tree = documents_.late_tree(flight.place);
   Postprocessed result = postprocess(postprocess_input(request, flight.place, flight.stop_site.unit,
@@ -302,9 +348,22 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
     }
     return outcome;
   }
+  // Of an engine that does not tell, every suggestion is sure.
+  const double confidence = std::exp(outcome.timings.mean_log_probability.value_or(0));
+  using Rank = SuggestionCache::Rank;
+  cache_.remember(
+      suggestion_place(flight.place.document.uri, flight.place.site, request.options),
+      {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit, confidence},
+      flight.seed == 0 ? Rank::kFirst : Rank::kBehindOthers);
+  if (confidence < least_confidence(request)) {
+    outcome.why_empty = fmt::format(
+        "the model was not sure enough of it: {:.2f}, and incipit.completion.minConfidence wants "
+        "{:.2f}; asked for by hand it is shown",
+        confidence, least_confidence(request));
+    outcome.steps.push_back({kConfidenceRule, with_lf(result.text)});
+    return outcome;
+  }
   outcome.items.push_back(item_of(request, flight.place, result));
-  cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
-                  {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit});
   return outcome;
 }
 

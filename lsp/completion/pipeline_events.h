@@ -58,6 +58,9 @@ class PipelineInbox {
   // False when the pipeline is being destroyed; then the event is left as it was.
   bool post(PipelineEvent& event) { return queue_.try_push(event); }
   std::optional<PipelineEvent> wait() { return queue_.pop(); }
+  std::optional<PipelineEvent> wait_until(PipelineClock::time_point when) {
+    return queue_.pop_until(when);
+  }
   std::optional<PipelineEvent> poll() { return queue_.try_pop(); }
   void close() { queue_.close(); }
 

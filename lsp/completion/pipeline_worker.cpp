@@ -23,13 +23,19 @@ PipelineWorker::PipelineWorker(std::shared_ptr<engine::Engine> engine,
       tokenizer_(engine_->tokenizer()),
       documents_(*engine_, std::move(context)) {}
 
+// Waits; nothing when there is something else to do, or the inbox is closed.
+std::optional<PipelineEvent> PipelineWorker::next_event() {
+  if (documents_.has_background_work()) return inbox_->poll();
+  const auto due = next_due();
+  return due ? inbox_->wait_until(*due) : inbox_->wait();
+}
+
 void PipelineWorker::run(const std::atomic<bool>& closing) {
   constexpr std::chrono::milliseconds kSlice{5};
   for (;;) {
+    settle_overdue();
     if (ready_.empty()) {
-      std::optional<PipelineEvent> event =
-          documents_.has_background_work() ? inbox_->poll() : inbox_->wait();
-      if (!event && !documents_.has_background_work()) break;
+      std::optional<PipelineEvent> event = next_event();
       if (!event && closing.load(std::memory_order_acquire)) break;
       if (!event) {
         documents_.work_in_background(kSlice);
@@ -93,6 +99,7 @@ void PipelineWorker::on(const TokensEvent& event) {
     stream(*flight.explain, event.tokens, 0, flight.engine_cancel);
   } else if (flight.completion != nullptr) {
     look(*flight.completion, event.tokens, flight.engine_cancel);
+    if (!flight.engine_cancel.cancelled()) begin_alternatives(*flight.completion);
   }
 }
 
@@ -136,8 +143,8 @@ void PipelineWorker::on(PrewarmEvent event) {
   if (looks_secret(document.path) || looks_secret(document.uri)) return;
   if (holds_private_key(*document.text, event.offset, event.offset)) return;
   const Place place = documents_.read(document, event.offset);
-  Result<Prompt> prompt =
-      documents_.prompt_ahead(place, prompt_budget(options_.context_tokens, options_.max_tokens));
+  Result<Prompt> prompt = documents_.prompt_ahead(
+      place, prompt_budget(options_.context_tokens, options_.max_tokens), options_.prompt_end);
   if (!prompt || documents_.repeats_last_prompt(document.uri, prompt->tokens)) return;
   cancel_prewarming();  // also of other documents: the user is here now
   engine::GenerateRequest request;
@@ -172,6 +179,10 @@ void PipelineWorker::cancel_everything() {
     if (flight.explain != nullptr) answer_cancelled(flight.explain->event);
   }
   flights_.clear();
+  for (auto& [id, group] : groups_) {
+    if (group.first) answer_cancelled(group.start);
+  }
+  groups_.clear();
   for (const PipelineEvent& event : ready_) {
     if (const auto* start = std::get_if<StartEvent>(&event)) answer_cancelled(*start);
     if (const auto* explain = std::get_if<ExplainEvent>(&event)) answer_cancelled(*explain);

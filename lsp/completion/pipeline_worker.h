@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "lsp/completion/alternatives.h"
 #include "lsp/completion/answer_cache.h"
 #include "lsp/completion/code_block.h"
 #include "lsp/completion/document_states.h"
@@ -38,14 +39,17 @@ class PipelineWorker {
     StopSite stop_site;
     StopChecks checks;
     engine::StreamingDecoder decoder;
-    std::string text;            // generated so far
-    bool lacks_a_blank = false;  // see Prompt
+    engine::GenerateRequest asked;             // without its callbacks
+    std::string left_off;                      // see Prompt
+    std::vector<engine::TokenId> tokens = {};  // generated so far
+    std::string text = {};
+    uint64_t group = 0;  // in groups_, of a request that wants several; else 0
+    uint64_t seed = 0;   // of a draw; 0: the greedy one
     std::chrono::microseconds context_time{0};
-    PipelineClock::time_point submitted;  // to the engine
-    size_t suggested_at = 0;              // when asked ahead: where the suggestion before it begins
-    std::string typed = {};      // by the user since the request; the answer has to begin with it
-    bool is_outdated = false;    // the user went on otherwise
-    int32_t n_steps_before = 0;  // of the engine, for a prompt that had to be asked again
+    PipelineClock::time_point submitted{};  // to the engine
+    size_t suggested_at = 0;   // when asked ahead: where the suggestion before it begins
+    std::string typed = {};    // by the user since the request; the answer has to begin with it
+    bool is_outdated = false;  // the user went on otherwise
   };
   struct ExplainFlight {
     ExplainEvent event;
@@ -70,12 +74,28 @@ class PipelineWorker {
   void on(const TokensEvent& event);
   void on(FinishedEvent event);
 
+  std::optional<PipelineEvent> next_event();
   PipelineEvent take_next();
   bool superseded(const PrewarmEvent& event) const;
   CompletionFlight& start_generation(StartEvent event, Place place, Prompt prompt,
                                      PipelineClock::time_point t0);
-  bool answer_from_cache(StartEvent& event, const Place& place,
-                         std::optional<CompletionItem>& shown);
+  engine::GenerateRequest generate_request(const StartEvent& event, const StopSite& site,
+                                           const Prompt& prompt) const;
+  CompletionFlight& launch(StartEvent start, Place place, StopSite site, std::string left_off,
+                           engine::GenerateRequest request);
+  std::optional<CompletionOutcome> known_outcome(const StartEvent& event, const Place& place);
+  void deliver(const StartEvent& start, CompletionOutcome outcome);
+  // pipeline_alternatives.cpp
+  enum class Unfinished { kKeepLines, kDrop };
+  void begin_alternatives(CompletionFlight& flight);
+  void draw_beside(StartEvent event, Place place, const Prompt& prompt, CompletionOutcome known);
+  void take_first(uint64_t group_id, StartEvent start, CompletionOutcome first);
+  void draw(uint64_t group_id, Alternatives& group);
+  void take_alternative(CompletionFlight& flight, const engine::Generation& generation);
+  void settle(uint64_t group_id);
+  void cut_draws(uint64_t group_id, Unfinished unfinished);
+  std::optional<PipelineClock::time_point> next_due() const;
+  void settle_overdue();
   // pipeline_ahead.cpp
   void prepare_next(const CompletionRequest& request, const CompletionItem& shown);
   bool adopt_prepared(StartEvent& event, const Place& place);
@@ -93,8 +113,7 @@ class PipelineWorker {
                                    const engine::Generation& generation, ExplainOutcome& outcome);
   void look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
             const CancelToken& engine_cancel);
-  Result<Prompt> prompt_of(const StartEvent& event, const Place& place, LastBlank last_blank);
-  bool ask_again(CompletionFlight& flight, const engine::Generation& generation);
+  Result<Prompt> prompt_of(const StartEvent& event, const Place& place);
   CompletionOutcome outcome_of(CompletionFlight& flight, const engine::Generation& generation);
   void stream(ExplainFlight& flight, const std::vector<engine::TokenId>& tokens, size_t from,
               const CancelToken& engine_cancel);
@@ -112,6 +131,7 @@ class PipelineWorker {
   CompletionOptions options_;  // of the last completion: pre-warming must build the same prompt
   std::deque<PipelineEvent> ready_;
   std::map<uint64_t, Flight> flights_;
+  std::map<uint64_t, Alternatives> groups_;
   uint64_t next_id_ = 1;
 };
 

@@ -23,6 +23,8 @@ constexpr size_t kMinPrefixTokens = 16;
 // Code has three to four bytes a token. No more bytes than this a token are ever tokenised, so the
 // work is bounded by the budget, not by the document.
 constexpr size_t kMaxBytesPerToken = 8;
+// Bytes of the cursor's line by which its last token is found.
+constexpr size_t kMaxTokenContext = 256;
 
 // What is being typed and stands behind everything else: lines that are not blank, and how far back
 // they are looked for; and how long it may grow before it begins anew nearer to the cursor.
@@ -318,12 +320,27 @@ Prompt PromptBuilder::assemble(const Path& path, const PromptAnchor& anchor, str
 
 Result<Prompt> PromptBuilder::build(const CursorSite& site, const Text& text,
                                     const SyntaxTree* tree, string_view path, int32_t budget_tokens,
-                                    LastBlank last_blank) {
-  const bool leave = last_blank == LastBlank::kLeftToTheModel && site.before.ends_with(' ');
-  Result<Prompt> prompt =
-      build_shown(site, text, tree, path, budget_tokens, site.offset - (leave ? 1 : 0));
-  if (prompt) prompt->lacks_a_blank = leave;
+                                    PromptEnd where) {
+  const size_t n = n_left_off(site, where);
+  Result<Prompt> prompt = build_shown(site, text, tree, path, budget_tokens, site.offset - n);
+  if (prompt) prompt->left_off = std::string(site.before.substr(site.before.size() - n));
   return prompt;
+}
+
+// The bytes before the cursor that a prompt leaves off.
+size_t PromptBuilder::n_left_off(const CursorSite& site, PromptEnd where) const {
+  if (site.before.empty()) return 0;
+  if (site.before.ends_with(' ')) return 1;
+  if (where == PromptEnd::kBeforeBlank) return 0;
+  // Words do not reach further back, and pieces of them are split alike from there on.
+  string_view line =
+      site.before.substr(site.before.size() - std::min(site.before.size(), kMaxTokenContext));
+  while (continues_utf8(line, 0)) line.remove_prefix(1);
+  const std::vector<TokenId> tokens = tokenizer_->encode(line);
+  if (tokens.empty()) return 0;
+  size_t n = std::min(line.size(), tokenizer_->bytes(tokens.back()).size());
+  while (n < line.size() && continues_utf8(line, line.size() - n)) ++n;
+  return is_blank(line.substr(line.size() - n)) ? 0 : n;
 }
 
 Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& text,

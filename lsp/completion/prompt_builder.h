@@ -13,6 +13,7 @@
 #include "engine/base/result.h"
 #include "engine/config/prompt_format.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "lsp/completion/completion_pipeline.h"
 #include "lsp/completion/context_pieces.h"
 #include "lsp/completion/prompt_window.h"
 #include "lsp/context/cursor_site.h"
@@ -20,14 +21,10 @@
 
 namespace incipit::lsp {
 
-// Models have learned " x" as one token; after a prompt that ends with a blank they are lost. So
-// the last blank before the cursor is left to the model, which has to begin with it.
-enum class LastBlank { kLeftToTheModel, kShown };
-
 struct Prompt {
   std::vector<engine::TokenId> tokens;
-  size_t window_start = 0;     // first byte of the document that is shown
-  bool lacks_a_blank = false;  // the generated text has to begin with ' ', which is already there
+  size_t window_start = 0;  // first byte of the document that is shown
+  std::string left_off;     // what stands before the cursor and is to be generated anew
   std::vector<std::string> stop_strings;  // beside the model's stop tokens: the end of a fence
 };
 
@@ -46,7 +43,7 @@ class PromptBuilder {
   // that is not enough.
   Result<Prompt> build(const CursorSite& site, const Text& text, const SyntaxTree* tree,
                        std::string_view path, int32_t budget_tokens,
-                       LastBlank last_blank = LastBlank::kLeftToTheModel);
+                       PromptEnd where = PromptEnd::kBeforeToken);
 
  private:
   struct Budget {
@@ -64,6 +61,7 @@ class PromptBuilder {
     std::string before;
     std::string begun;
   };
+  size_t n_left_off(const CursorSite& site, PromptEnd where) const;
   engine::PromptLayout layout() const;  // of those that the format has tokens for
   bool places_answer() const;
   Budget budget_for(const Path& path, int32_t budget_tokens) const;

@@ -1,6 +1,7 @@
 #include "lsp/completion/suggestion_cache.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace incipit::lsp {
@@ -44,24 +45,50 @@ bool contradicts(std::string_view suggested, std::string_view typed) {
   return suggested.substr(0, n_common) != typed.substr(0, n_common);
 }
 
-void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion) {
-  entries_.push_front({std::move(place), std::move(suggestion)});
+// What is left of an entry's suggestion at a place that was reached by typing its beginning.
+std::optional<Suggestion> SuggestionCache::rest_of(const Entry& entry,
+                                                   const SuggestionPlace& place) {
+  const auto typed = typed_since(entry.place, place);
+  if (!typed || !entry.suggestion.candidate.starts_with(*typed) ||
+      typed->size() == entry.suggestion.candidate.size()) {
+    return std::nullopt;
+  }
+  Suggestion rest = entry.suggestion;
+  rest.candidate.erase(0, typed->size());
+  return rest;
+}
+
+void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion, Rank rank) {
+  auto at = entries_.begin();
+  for (auto it = entries_.begin(); rank == Rank::kBehindOthers && it != entries_.end(); ++it) {
+    const auto known = rest_of(*it, place);
+    if (!known) continue;
+    if (known->candidate == suggestion.candidate) return;
+    at = std::next(it);
+  }
+  entries_.insert(at, {std::move(place), std::move(suggestion)});
   if (entries_.size() > capacity_) entries_.pop_back();
 }
 
-std::optional<Suggestion> SuggestionCache::find(const SuggestionPlace& place) {
+std::optional<Suggestion> SuggestionCache::find(const SuggestionPlace& place,
+                                                double min_confidence) {
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    const auto typed = typed_since(it->place, place);
-    if (!typed || !it->suggestion.candidate.starts_with(*typed) ||
-        typed->size() == it->suggestion.candidate.size()) {
-      continue;
-    }
-    Suggestion rest = it->suggestion;
-    rest.candidate.erase(0, typed->size());
+    auto rest = rest_of(*it, place);
+    if (!rest || rest->confidence < min_confidence) continue;
     entries_.splice(entries_.begin(), entries_, it);
     return rest;
   }
   return std::nullopt;
+}
+
+std::vector<Suggestion> SuggestionCache::find_all(const SuggestionPlace& place) const {
+  std::vector<Suggestion> found;
+  for (const Entry& entry : entries_) {
+    auto rest = rest_of(entry, place);
+    const auto same = [&](const Suggestion& other) { return other.candidate == rest->candidate; };
+    if (rest && std::none_of(found.begin(), found.end(), same)) found.push_back(std::move(*rest));
+  }
+  return found;
 }
 
 void SuggestionCache::forget(std::string_view uri) {

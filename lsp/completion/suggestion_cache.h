@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lsp/completion/completion_pipeline.h"
 #include "lsp/completion/stop_checks.h"
@@ -40,17 +41,23 @@ struct Suggestion {
   // line ends.
   std::string candidate;
   CompletionUnit unit = CompletionUnit::kBlock;
+  double confidence = 1;  // see CompletionOptions::min_confidence
 };
 
 class SuggestionCache {
  public:
   explicit SuggestionCache(size_t capacity = 64) : capacity_(capacity) {}
 
-  void remember(SuggestionPlace place, Suggestion suggestion);
+  // As the first for its place, or behind those that are known there, if it is not one of them.
+  enum class Rank { kFirst, kBehindOthers };
+  void remember(SuggestionPlace place, Suggestion suggestion, Rank rank = Rank::kFirst);
 
   // What is left of a remembered suggestion when the user has typed its beginning since; the
-  // longest that fits. Nothing when it has been typed to its end.
-  std::optional<Suggestion> find(const SuggestionPlace& place);
+  // newest that fits and is as sure as that. Nothing when it has been typed to its end.
+  std::optional<Suggestion> find(const SuggestionPlace& place, double min_confidence = 0);
+
+  // All of them, without changing their order; no two the same.
+  std::vector<Suggestion> find_all(const SuggestionPlace& place) const;
 
   void forget(std::string_view uri);
 
@@ -59,6 +66,8 @@ class SuggestionCache {
     SuggestionPlace place;
     Suggestion suggestion;
   };
+  static std::optional<Suggestion> rest_of(const Entry& entry, const SuggestionPlace& place);
+
   const size_t capacity_;
   std::list<Entry> entries_;  // newest first
 };

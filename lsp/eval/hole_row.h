@@ -43,7 +43,9 @@ struct HoleRow {
   // Of what is shown, else nothing.
   std::optional<bool> damages;  // more ERROR and MISSING nodes than the file has; nothing: no tree
   std::optional<bool> repeats;  // a line beside it
-  std::vector<RuleRow> rules;   // in the order in which they were applied
+  // As in CompletionTimings; nothing: the model said nothing, or was not asked.
+  std::optional<double> mean_log_prob;
+  std::vector<RuleRow> rules;  // in the order in which they were applied
 
   double first_token_ms = 0;  // from the request; 0: the model was not asked
   double total_ms = 0;

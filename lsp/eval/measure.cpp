@@ -17,7 +17,7 @@ double milliseconds(std::chrono::microseconds time) {
 }
 
 CompletionRequest request_for(const EvalFile& file, const Hole& hole, int64_t version,
-                              const CancelToken& cancel) {
+                              const CompletionOptions& options, const CancelToken& cancel) {
   CompletionRequest request;
   request.document.uri = file.uri;
   request.document.path = file.name;
@@ -26,6 +26,7 @@ CompletionRequest request_for(const EvalFile& file, const Hole& hole, int64_t ve
   request.document.text = std::make_shared<const std::string>(without_hole(*file.text, hole));
   request.offset = hole.start;
   request.invoked = hole.kind == HoleKind::kToken;
+  request.options = options;
   request.cancel = cancel;
   return request;
 }
@@ -45,6 +46,7 @@ HoleRow row_of(const EvalFile& file, const Hole& hole) {
 
 void take_timings(const CompletionTimings& timings, HoleRow& row) {
   row.finish = timings.finish;
+  row.mean_log_prob = timings.mean_log_probability;
   row.first_token_ms = milliseconds(timings.first_token);
   row.total_ms = milliseconds(timings.total);
 }
@@ -61,7 +63,8 @@ void take_tokens(const engine::EngineStats& before, const engine::EngineStats& a
 }  // namespace
 
 std::vector<HoleRow> measure(CompletionPipeline& pipeline, const engine::Engine& engine,
-                             const EvalFiles& files, const CancelToken& cancel,
+                             const EvalFiles& files, const CompletionOptions& options,
+                             const CancelToken& cancel,
                              const std::function<void(const HoleRow&)>& on_row) {
   std::vector<HoleRow> rows;
   for (const EvalFile& file : files.files) {
@@ -71,7 +74,7 @@ std::vector<HoleRow> measure(CompletionPipeline& pipeline, const engine::Engine&
     for (const Hole& hole : file.holes) {
       const engine::EngineStats before = engine.stats();
       const CompletionOutcome outcome =
-          complete_now(pipeline, request_for(file, hole, ++version, cancel));
+          complete_now(pipeline, request_for(file, hole, ++version, options, cancel));
       if (cancel.cancelled()) return rows;
       if (tree == nullptr) continue;  // it was parsed when the holes were chosen
       HoleRow row = row_of(file, hole);

@@ -17,7 +17,8 @@ namespace incipit::lsp::eval {
 // far, when `cancel` is set. Nobody else may use `engine`, the pipeline's own, meanwhile: what a
 // request cost is the difference of its counters.
 std::vector<HoleRow> measure(CompletionPipeline& pipeline, const engine::Engine& engine,
-                             const EvalFiles& files, const CancelToken& cancel,
+                             const EvalFiles& files, const CompletionOptions& options,
+                             const CancelToken& cancel,
                              const std::function<void(const HoleRow&)>& on_row);
 
 }  // namespace incipit::lsp::eval

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "lsp/eval/calibration.h"
 #include "lsp/eval/statistics.h"
 #include "lsp/eval/summary.h"
 #include "lsp/rpc/json.h"
@@ -77,6 +78,7 @@ void row_fields(Row& row, Field field) {
   field("spanSimilarity", row.span_similarity);
   field("damages", row.damages);
   field("repeats", row.repeats);
+  field("meanLogProb", row.mean_log_prob);
   field("rules", row.rules);
   field("firstTokenMs", row.first_token_ms);
   field("totalMs", row.total_ms);
@@ -89,7 +91,8 @@ template <class T>
 void put(Json& json, const char* key, const T& value) {
   json[key] = value;
 }
-void put(Json& json, const char* key, const std::optional<bool>& value) {
+template <class T>
+void put(Json& json, const char* key, const std::optional<T>& value) {
   if (value) json[key] = *value;
 }
 
@@ -97,8 +100,9 @@ template <class T>
 void get(const Json& json, const char* key, T& value) {
   value = json.at(key).get<T>();
 }
-void get(const Json& json, const char* key, std::optional<bool>& value) {
-  if (const auto found = json.find(key); found != json.end()) value = found->get<bool>();
+template <class T>
+void get(const Json& json, const char* key, std::optional<T>& value) {
+  if (const auto found = json.find(key); found != json.end()) value = found->get<T>();
 }
 
 // Reports of before there were rules have none.
@@ -126,6 +130,18 @@ void get(const Json& json, const char* key, std::vector<RuleRow>& rules) {
     get(entry, "damages", rule.damages);
     rules.push_back(std::move(rule));
   }
+}
+
+Json calibration_json(const std::vector<HoleRow>& rows) {
+  Json list = Json::array();
+  for (const ConfidenceBucket& bucket : calibration(rows)) {
+    list.push_back({{"from", bucket.from},
+                    {"to", bucket.to},
+                    {"exactLine", share_json(bucket.exact_line)},
+                    {"hidden", share_json(bucket.hidden)},
+                    {"exactLinesHidden", share_json(bucket.exact_hidden)}});
+  }
+  return list;
 }
 
 Json row_json(const HoleRow& row) {
@@ -168,11 +184,13 @@ std::string run_json(const EvalRun& run) {
                      {"contextTokens", run.context_tokens},
                      {"maxTokens", run.completion.max_tokens},
                      {"maxLines", run.completion.max_lines},
+                     {"minConfidence", run.completion.min_confidence},
                      {"options", options_json(run.options)},
                      {"files", run.n_files},
                      {"leftOut", run.left_out},
                      {"interrupted", run.interrupted},
                      {"summaries", std::move(summaries)},
+                     {"calibration", calibration_json(run.rows)},
                      {"holes", std::move(holes)}});
 }
 

@@ -86,8 +86,12 @@ CompletionRequest CompletionService::make_request(const Question& question,
     if (matches_any(settings.excluded_files, other->parsed_uri().file_name())) continue;
     request.neighbours.push_back(parts_.documents.snapshot(*other));
   }
-  request.options = {settings.completion_max_tokens, settings.completion_max_lines,
-                     settings.completion_context_tokens, settings.completion_prepare_next};
+  request.options.max_tokens = settings.completion_max_tokens;
+  request.options.max_lines = settings.completion_max_lines;
+  request.options.context_tokens = settings.completion_context_tokens;
+  request.options.prepare_next = settings.completion_prepare_next;
+  request.options.alternatives = settings.completion_alternatives;
+  request.options.min_confidence = settings.completion_min_confidence;
   request.cancel = call.cancel;
   return request;
 }

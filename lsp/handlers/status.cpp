@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <fstream>
 
 #include "lsp/handlers/handlers.h"
@@ -71,6 +72,7 @@ StatusCompletion describe(const LastCompletion& last) {
   completion.items = static_cast<int32_t>(last.n_items);
   if (last.n_items == 0) completion.whyEmpty = last.why_empty;
   if (!timings.finish.empty()) completion.finish = timings.finish;
+  if (timings.mean_log_probability) completion.confidence = std::exp(*timings.mean_log_probability);
   completion.timings = {milliseconds(timings.context),
                         milliseconds(timings.engine.queued),
                         milliseconds(timings.engine.first_token),

@@ -139,6 +139,7 @@ struct StatusCompletion {
   int32_t items = 0;
   std::optional<std::string> whyEmpty;  // whenever items is 0
   std::optional<std::string> finish;
+  std::optional<double> confidence;
   StatusTimings timings;
 };
 template <class V>
@@ -147,6 +148,7 @@ void visit_fields(V& v, StatusCompletion& c) {
   v("items", c.items);
   v("whyEmpty", c.whyEmpty);
   v("finish", c.finish);
+  v("confidence", c.confidence);
   v("timings", c.timings);
 }
 

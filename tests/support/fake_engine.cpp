@@ -1,6 +1,7 @@
 #include "tests/support/fake_engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "engine/sampling/stop_rules.h"
@@ -46,7 +47,7 @@ FakeEngine::FakeEngine(Options options) : options_(std::move(options)) {
   if (options_.info.name.empty()) options_.info.name = "fake";
   if (options_.info.device.empty()) options_.info.device = "fake";
   if (options_.info.context_tokens == 0) options_.info.context_tokens = 2048;
-  script_ = [](const std::vector<TokenId>&) { return std::vector<TokenId>(); };
+  script_ = [](const GenerateRequest&) { return std::vector<TokenId>(); };
   if (options_.mode == Mode::kThread) thread_ = std::thread([this] { serve(); });
 }
 
@@ -61,6 +62,12 @@ FakeEngine::~FakeEngine() {
 }
 
 void FakeEngine::set_script(Script script) {
+  set_request_script([script = std::move(script)](const GenerateRequest& request) {
+    return script(request.prompt);
+  });
+}
+
+void FakeEngine::set_request_script(RequestScript script) {
   std::lock_guard lock(mutex_);
   script_ = std::move(script);
 }
@@ -72,6 +79,11 @@ void FakeEngine::reply_with(std::vector<TokenId> tokens) {
 void FakeEngine::reply_with_text(const std::string& text) {
   CHECK(options_.tokenizer != nullptr);
   reply_with(options_.tokenizer->encode(text));
+}
+
+void FakeEngine::be_sure(double probability) {
+  std::lock_guard lock(mutex_);
+  probability_ = probability;
 }
 
 void FakeEngine::fail_with(Error error) {
@@ -110,7 +122,7 @@ SequenceId FakeEngine::submit(GenerateRequest request) {
       new Run{request, engine::StopMatcher(request.stop, bytes_of), {}, {}, 0, {}, 0, {}, false});
   run->generation.timings.n_prompt_tokens = static_cast<int32_t>(request.prompt.size());
 
-  Script script;
+  RequestScript script;
   SequenceId id;
   {
     std::lock_guard lock(mutex_);
@@ -119,7 +131,8 @@ SequenceId FakeEngine::submit(GenerateRequest request) {
     requests_.push_back(std::move(record));
     id = static_cast<SequenceId>(requests_.size());
   }
-  run->reply = script(request.prompt);  // outside the lock: a script may ask this engine
+  run->reply = script(request);  // outside the lock: a script may ask this engine
+  begin_with(request.forced_text, run->reply);
   {
     std::lock_guard lock(mutex_);
     runs_.push_back(run);
@@ -135,6 +148,15 @@ engine::EngineStats FakeEngine::stats() const {
   engine::EngineStats stats = stats_;
   stats.sequences_running = static_cast<int32_t>(runs_.size());
   return stats;
+}
+
+// As the engine does it: what the script says comes after the forced text, unless it says that,
+// too.
+void FakeEngine::begin_with(const std::string& forced, std::vector<TokenId>& reply) const {
+  if (forced.empty() || options_.tokenizer == nullptr) return;
+  if (options_.tokenizer->decode(reply).starts_with(forced)) return;
+  const std::vector<TokenId> tokens = options_.tokenizer->encode(forced);
+  reply.insert(reply.begin(), tokens.begin(), tokens.end());
 }
 
 bool FakeEngine::step() {
@@ -186,6 +208,10 @@ void FakeEngine::finish(Run& run, FinishReason reason) {
   {
     std::lock_guard lock(mutex_);
     run.finished = true;
+    if (probability_) {
+      generation.log_probabilities.assign(generation.tokens.size(),
+                                          static_cast<float>(std::log(*probability_)));
+    }
     std::erase_if(runs_, [&](const std::shared_ptr<Run>& other) { return other.get() == &run; });
     ++stats_.requests_finished;
     if (reason == FinishReason::kCancelled) ++stats_.requests_cancelled;

@@ -4,7 +4,8 @@
 //   Mode::kManual     nothing happens until the test calls step() or run(), on the test's thread;
 //   Mode::kThread     a thread of its own answers at once, as the real engine does.
 // Like the real one it honours cancel tokens between two tokens, max_new_tokens, stop tokens and
-// strings and line limits, and calls on_finish exactly once, also when it is destroyed.
+// strings, line limits and forced beginnings, and calls on_finish exactly once, also when it is
+// destroyed.
 #pragma once
 
 #include <condition_variable>
@@ -38,9 +39,12 @@ class FakeEngine final : public engine::Engine {
 
   // What the next submitted requests get. The default script answers with nothing (kTokenLimit).
   void set_script(Script script);
+  using RequestScript = std::function<std::vector<engine::TokenId>(const engine::GenerateRequest&)>;
+  void set_request_script(RequestScript script);
   void reply_with(std::vector<engine::TokenId> tokens);
   void reply_with_text(const std::string& text);  // needs a tokenizer
-  void fail_with(Error error);                    // every later request finishes with kError
+  void be_sure(double probability);  // of every token from now on; before, it does not tell
+  void fail_with(Error error);       // every later request finishes with kError
 
   // What the test may ask for afterwards: copies of the requests in the order of their arrival. The
   // callbacks in the copies are empty; the cancel token is the request's own.
@@ -65,6 +69,7 @@ class FakeEngine final : public engine::Engine {
 
  private:
   struct Run;
+  void begin_with(const std::string& forced, std::vector<engine::TokenId>& reply) const;
   void advance(Run& run);
   void emit(Run& run);
   void finish(Run& run, engine::FinishReason reason);
@@ -74,8 +79,9 @@ class FakeEngine final : public engine::Engine {
   Options options_;
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
-  Script script_;
+  RequestScript script_;
   std::optional<Error> failure_;
+  std::optional<double> probability_;
   std::vector<engine::GenerateRequest> requests_;
   std::deque<std::shared_ptr<Run>> runs_;  // unfinished
   engine::EngineStats stats_;

@@ -46,6 +46,22 @@ TEST(Settings, NamesKeyWantedAndFoundAndKeepsTheDefault) {
   EXPECT_TRUE(settings.current().completion_enabled);
 }
 
+TEST(Settings, TakesNumbersWithinTheirBounds) {
+  SettingsStack settings;
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"completion":{"minConfidence":0.25}})")),
+              IsEmpty());
+  EXPECT_EQ(settings.current().completion_min_confidence, 0.25);
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"completion":{"minConfidence":0}})")),
+              IsEmpty());
+  EXPECT_EQ(settings.current().completion_min_confidence, 0);
+  for (const char* wrong : {"1.5", "-0.1", "\"much\"", "true"}) {
+    const std::string text = std::string(R"({"completion":{"minConfidence":)") + wrong + "}}";
+    EXPECT_THAT(settings.set(kPushed, Json::parse(text)),
+                ElementsAre(HasSubstr("incipit.completion.minConfidence: want a number 0..1")));
+    EXPECT_EQ(settings.current().completion_min_confidence, 0);
+  }
+}
+
 TEST(Settings, AWrongValueLeavesTheOneBeforeInPlace) {
   SettingsStack settings;
   settings.set(kPushed, Json::parse(R"({"threads":3})"));

@@ -30,10 +30,11 @@ function documented(): Record<string, Partial<Property>> {
 }
 
 function typeOf(text: string): Partial<Property> {
-  const range = /^(\d+)…(\d+), (\d+)$/.exec(text);
+  const range = /^(\d+)…(\d+), ([\d.]+)$/.exec(text);
   if (range) {
     const [minimum, maximum, preset] = range.slice(1).map(Number);
-    return { type: 'integer', minimum: minimum ?? NaN, maximum: maximum ?? NaN, default: preset };
+    const type = Number.isInteger(preset) ? 'integer' : 'number';
+    return { type, minimum: minimum ?? NaN, maximum: maximum ?? NaN, default: preset };
   }
   if (text === 'strings, none') return { type: 'array', items: { type: 'string' }, default: [] };
   const [type, preset] = text.split(', ');

@@ -60,6 +60,7 @@ TEST(CommandLine, TakesEveryOptionOfComplete) {
   EXPECT_EQ(got.model.model, "dir");
   EXPECT_EQ(got.model.n_threads, 2);
   EXPECT_EQ(got.max_tokens, 5);
+  EXPECT_EQ(got.alternatives, 1);
 }
 
 TEST(CommandLine, TakesTheDeviceForEveryCommand) {
@@ -117,6 +118,7 @@ TEST(CommandLine, TakesEveryOptionOfEval) {
                                              "python,c++",
                                              "--max-files",
                                              "3",
+                                             "--no-healing",
                                              "--out",
                                              "r.json",
                                              "--model",
@@ -130,6 +132,8 @@ TEST(CommandLine, TakesEveryOptionOfEval) {
   EXPECT_THAT(got.kinds, ElementsAre("line", "token"));
   EXPECT_THAT(got.languages, ElementsAre("python", "c++"));
   EXPECT_EQ(got.max_files, 3);
+  EXPECT_FALSE(got.heals_tokens);
+  EXPECT_TRUE(parsed_as<EvalArguments>({"eval", "src"}).heals_tokens);
   EXPECT_EQ(got.out, "r.json");
   EXPECT_EQ(got.model.model, "mine");
   EXPECT_EQ(got.format, Format::kJson);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <future>
 #include <memory>
@@ -163,17 +164,71 @@ TEST(CompletionPipeline, SaysWhyAFailedEngineGaveNothing) {
   EXPECT_EQ(outcome.why_empty, "the engine could not answer: no free page");
 }
 
-TEST(CompletionPipeline, AsksAgainWhenTheModelGoesOnWithTheWordBeforeTheBlank) {
+struct Healed {
+  const char* input;
+  const char* forced;    // off the prompt
+  const char* answer;    // of the model, forced text included
+  const char* inserted;  // from the cursor on
+};
+
+TEST(CompletionPipeline, LeavesTheTokenAtTheCursorToTheModelAndTakesItOffTheAnswer) {
+  const Healed cases[] = {
+      {"def f(total):\n    return $0\n", " ", " total\n", "total"},
+      {"def f(total):\n    return to$0\n", " to", " total\n", "tal"},
+      {"def f(total):\n    return total.cou$0\n", "u", "unt(1)\n", "nt(1)"},
+      {"def f(total):\n    if total !$0\n        pass\n", " !", " != 0:\n", "= 0:"},
+      {"def f(total):\n    x = \"gr\u00f6\u00df$0\n", "\u00df", "\u00dfe\"\n", "e\""},
+  };
+  for (const Healed& one : cases) {
+    auto engine = make_engine(FakeEngine::Mode::kThread);
+    engine->reply_with_text(one.answer);
+    CompletionPipeline pipeline(engine);
+    CompletionRequest request = request_at(one.input);
+    request.invoked = true;
+    const CompletionOutcome outcome = start(pipeline, request).get();
+    ASSERT_EQ(outcome.items.size(), 1U) << one.input << outcome.why_empty;
+    EXPECT_EQ(outcome.items[0].insert_text, one.inserted) << one.input;
+    EXPECT_EQ(outcome.items[0].replace_start, request.offset);
+    const engine::GenerateRequest asked = engine->requests().at(0);
+    EXPECT_EQ(asked.forced_text, one.forced) << one.input;
+    const std::string before = request.document.text->substr(0, request.offset);
+    const std::string prompt = test::pocket_tokenizer()->decode(asked.prompt);
+    EXPECT_TRUE((prompt + one.forced).ends_with(before)) << prompt;
+    EXPECT_GT(asked.stop.max_new_tokens, request.options.max_tokens)
+        << "it costs the answer nothing";
+  }
+}
+
+TEST(CompletionPipeline, LeavesNothingOffWhereNoTokenIsBegun) {
+  for (const char* input : {"x = 1\n$0\ny = 2\n", "if x:\n\t$0\n"}) {
+    auto engine = make_engine(FakeEngine::Mode::kThread);
+    engine->reply_with_text("z = 3\n");
+    CompletionPipeline pipeline(engine);
+    start(pipeline, request_at(input)).get();
+    EXPECT_EQ(engine->requests().at(0).forced_text, "") << input;
+  }
+}
+
+TEST(CompletionPipeline, TypingOnInAWordKeepsThePrompt) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
-  const auto tokenizer = test::pocket_tokenizer();
-  engine->set_script([&](const std::vector<engine::TokenId>& prompt) {
-    // The first prompt leaves the blank after "return" to the model.
-    const bool with_blank = tokenizer->decode(prompt).ends_with("return ");
-    return tokenizer->encode(with_blank ? "total\n" : "ed = 1\n");
-  });
   CompletionPipeline pipeline(engine);
-  EXPECT_EQ(start(pipeline, request_at(kAdd)).get().items.at(0).insert_text, "total");
-  EXPECT_EQ(engine->n_requests(), 2U);
+  for (const char* input : {"x = f(a)\ny = r$0\n", "x = f(a)\ny = re$0\n", "x = f(a)\ny = ret$0\n"})
+    start(pipeline, request_at(input)).get();
+  const auto requests = engine->requests();
+  ASSERT_EQ(requests.size(), 3U);
+  EXPECT_EQ(requests[1].prompt, requests[0].prompt);
+  EXPECT_EQ(requests[2].prompt, requests[0].prompt);
+}
+
+TEST(CompletionPipeline, CanShowTheTokenToSeeWhatHealingIsWorth) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("tal\n");
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at("def f(total):\n    return to$0\n");
+  request.options.prompt_end = PromptEnd::kBeforeBlank;
+  EXPECT_EQ(start(pipeline, request).get().items.at(0).insert_text, "tal");
+  EXPECT_EQ(engine->requests().at(0).forced_text, "");
+  EXPECT_TRUE(test::pocket_tokenizer()->decode(engine->requests()[0].prompt).ends_with(" to"));
 }
 
 TEST(CompletionPipeline, NeverShowsAPrivateKeyToTheModel) {
@@ -295,7 +350,7 @@ std::vector<engine::TokenId> last_prompt(bool ahead, bool cancel_the_first) {
   };
   constexpr std::string_view kTexts[] = {
       "def add(a, b):\n    s = \"éééé\" + str(\n    return $0\n",
-      "def add(a, b):\n    s = \"éééé\" + str(\n    return a$0\n",
+      "def add(a, b):\n    s = \"éééé\" + str(\n    return a.$0\n",
   };
   const CompletionRequest first = request_at(kTexts[0]);
   prewarm(first);
@@ -319,6 +374,39 @@ TEST(CompletionPipeline, ThePromptDependsOnTheRequestsAloneNotOnWhatRanAhead) {
   EXPECT_EQ(last_prompt(true, false), plain);
   EXPECT_EQ(last_prompt(true, true), plain);
   EXPECT_EQ(last_prompt(false, true), plain);
+}
+
+TEST(CompletionPipeline, HidesWhatTheModelIsNotSureOfUnlessAskedByHand) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text(" first_value\n");
+  engine->be_sure(0.25);
+  CompletionPipeline pipeline(engine);
+  CompletionRequest request = request_at("def f():\n    return $0\n");
+  request.options.min_confidence = 0.5;
+  const CompletionOutcome hidden = start(pipeline, request).get();
+  EXPECT_THAT(hidden.items, IsEmpty());
+  EXPECT_THAT(hidden.why_empty, HasSubstr("not sure enough of it: 0.25"));
+  EXPECT_THAT(hidden.why_empty, HasSubstr("minConfidence wants 0.50"));
+  ASSERT_FALSE(hidden.steps.empty());
+  EXPECT_EQ(hidden.steps.back().rule, kConfidenceRule);
+  EXPECT_EQ(hidden.steps.back().before, "first_value");
+  EXPECT_NEAR(std::exp(hidden.timings.mean_log_probability.value()), 0.25, 1e-6);
+
+  request.invoked = true;  // it is remembered
+  EXPECT_EQ(start(pipeline, request).get().items.at(0).insert_text, "first_value");
+  EXPECT_EQ(engine->n_requests(), 1U);
+}
+
+TEST(CompletionPipeline, ShowsWhatIsSureEnoughAndEverythingWithoutAThreshold) {
+  for (const auto& [probability, least] : {std::pair(0.25, 0.25 - 1e-6), std::pair(0.01, 0.0)}) {
+    auto engine = make_engine(FakeEngine::Mode::kThread);
+    engine->reply_with_text(" first_value\n");
+    engine->be_sure(probability);
+    CompletionPipeline pipeline(engine);
+    CompletionRequest request = request_at("def f():\n    return $0\n");
+    request.options.min_confidence = least;
+    EXPECT_EQ(start(pipeline, request).get().items.size(), 1U) << probability;
+  }
 }
 
 TEST(CompletionPipeline, ForgetsASuggestionWithItsDocument) {

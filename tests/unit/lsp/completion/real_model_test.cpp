@@ -5,6 +5,7 @@
 #include <chrono>
 #include <future>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "lsp/completion/complete_now.h"
@@ -107,6 +108,24 @@ TEST_F(RealModel, CompletesASanePieceOfCodeInEveryCase) {
   }
 }
 
+// Cut anywhere, a word goes on as it was begun.
+TEST_F(RealModel, GoesOnInTheMiddleOfAWord) {
+  const std::string text =
+      "def total_of(values):\n    result = 0\n    for value in values:\n        result += ";
+  const std::string word = "value";
+  for (size_t n = 3; n < word.size(); ++n) {
+    CompletionRequest request;
+    request.document = document_of({"", {{"path", "total.py"}}}, text + word.substr(0, n));
+    request.offset = request.document.text->size();
+    request.invoked = true;
+    request.options.max_lines = 10;
+    const CompletionOutcome outcome = complete_now(*pipeline_, std::move(request));
+    ASSERT_EQ(outcome.items.size(), 1U) << word.substr(0, n) << ": " << outcome.why_empty;
+    EXPECT_TRUE(outcome.items[0].insert_text.starts_with(word.substr(n)))
+        << word.substr(0, n) << "|" << outcome.items[0].insert_text;
+  }
+}
+
 TEST_F(RealModel, TypingReusesThePromptInTheEngineToo) {
   std::string text = "import os\n";
   for (int i = 0; i < 20; ++i) {
@@ -121,6 +140,32 @@ TEST_F(RealModel, TypingReusesThePromptInTheEngineToo) {
   const engine::Timings& timings = outcome.timings.engine;
   ASSERT_GT(timings.n_prompt_tokens, 100);
   EXPECT_GE(timings.n_cached_tokens, timings.n_prompt_tokens * 95 / 100);
+}
+
+TEST_F(RealModel, AnswersARequestByHandWithDistinctSuggestionsTheUsualOneFirst) {
+  CompletionRequest request;
+  request.document = document_of({"", {{"path", "alternatives.py"}}},
+                                 "import os\n\n\ndef read(path):\n    with open(");
+  request.offset = request.document.text->size();
+  const CompletionOutcome usual = complete_now(*pipeline_, request);
+  request.invoked = true;
+  request.options.max_lines = 11;  // not from memory
+  request.options.alternatives = 3;
+  const CompletionOutcome several = complete_now(*pipeline_, request);
+  ASSERT_FALSE(usual.items.empty()) << usual.why_empty;
+  ASSERT_GE(several.items.size(), 2U);
+  ASSERT_LE(several.items.size(), 3U);
+  EXPECT_EQ(several.items[0].insert_text, usual.items[0].insert_text);
+  std::set<std::string> texts;
+  for (const CompletionItem& item : several.items) {
+    std::printf("alternative: %s\n", item.insert_text.c_str());
+    texts.insert(item.insert_text);
+    std::string spliced = *request.document.text;
+    spliced.replace(item.replace_start, item.replace_end - item.replace_start, item.insert_text);
+    EXPECT_LE(errors_of(request.document, spliced),
+              errors_of(request.document, *request.document.text));
+  }
+  EXPECT_EQ(texts.size(), several.items.size());
 }
 
 // Some pages of text whose numbers tell it from another's.

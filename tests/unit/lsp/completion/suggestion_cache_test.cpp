@@ -57,6 +57,37 @@ TEST(SuggestionCache, OtherSettingsAreAnotherSuggestion) {
   EXPECT_EQ(found(cache, place("x = com$0\ny\n", "file:///a", {128, 1, 0})), "(nothing)");
 }
 
+std::vector<std::string> all_found(const SuggestionCache& cache, const SuggestionPlace& at) {
+  std::vector<std::string> texts;
+  for (const Suggestion& one : cache.find_all(at)) texts.push_back(one.candidate);
+  return texts;
+}
+
+TEST(SuggestionCache, KeepsOthersBehindTheFirst) {
+  constexpr auto kBehind = SuggestionCache::Rank::kBehindOthers;
+  SuggestionCache cache;
+  cache.remember(place("y = $0\ny\n"), {"elsewhere"});
+  cache.remember(place("x = $0\ny\n"), {"compute(z)"});
+  cache.remember(place("x = $0\ny\n"), {"comb(z)"}, kBehind);
+  cache.remember(place("x = $0\ny\n"), {"compute(z)"}, kBehind);
+  cache.remember(place("x = c$0\ny\n"), {"all(z)"}, kBehind);
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(all_found(cache, place("x = $0\ny\n")), (Texts{"compute(z)", "comb(z)"}));
+  EXPECT_EQ(all_found(cache, place("x = c$0\ny\n")), (Texts{"ompute(z)", "omb(z)", "all(z)"}));
+  EXPECT_EQ(found(cache, place("x = c$0\ny\n")), "ompute(z)");
+  EXPECT_EQ(found(cache, place("x = comb$0\ny\n")), "(z)");
+  EXPECT_EQ(all_found(cache, place("z = $0\ny\n")), Texts());
+}
+
+TEST(SuggestionCache, KeepsUnsureOnesForThoseWhoWantThem) {
+  SuggestionCache cache;
+  cache.remember(place("x = $0\ny\n"), {"sure", CompletionUnit::kBlock, 0.8});
+  cache.remember(place("x = $0\ny\n"), {"unsure", CompletionUnit::kBlock, 0.3});
+  EXPECT_EQ(cache.find(place("x = $0\ny\n"), 0.5).value().candidate, "sure");
+  EXPECT_EQ(cache.find(place("x = u$0\ny\n"), 0.5), std::nullopt);
+  EXPECT_EQ(found(cache, place("x = u$0\ny\n")), "nsure");
+}
+
 TEST(SuggestionCache, ForgetsADocumentAndTheOldest) {
   SuggestionCache cache(2);
   cache.remember(place("a$0\n"), {"one"});

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
+#include "lsp/eval/calibration.h"
 #include "lsp/eval/run_json.h"
 #include "lsp/rpc/json.h"
 #include "tests/unit/lsp/eval/eval_rows.h"
@@ -74,6 +77,40 @@ TEST(EvalSummary, HasAGroupForEachKindAndLanguageThatOccurs) {
   EXPECT_THAT(groups, ElementsAre("//4", "/line/3", "/token/1", "lua//1", "python//3",
                                   "lua/token/1", "python/line/3"));
   EXPECT_TRUE(summaries_of({}).empty());
+}
+
+HoleRow sure_row(double confidence, bool exact, bool hidden = false,
+                 HoleKind kind = HoleKind::kLine) {
+  HoleRow row = eval_row(1, exact ? "x" : "y", "x", kind);
+  row.mean_log_prob = std::log(confidence);
+  if (hidden) {
+    row.rules = {{kConfidenceRule, row.shown, exact, false, false}};
+    row.shown.clear();
+    row.exact_line = false;
+  }
+  return row;
+}
+
+TEST(EvalCalibration, TellsOfEachConfidenceHowOftenItWasRightAndWhatHidingCosts) {
+  std::vector<HoleRow> rows = {sure_row(0.12, false), sure_row(0.13, true, true),
+                               sure_row(0.61, true), sure_row(0.64, false), sure_row(1, true)};
+  rows.push_back(sure_row(0.12, true, false, HoleKind::kToken));  // asked by hand: never hidden
+  rows.push_back(eval_row(1, ""));                                // nothing was said
+  rows.push_back(eval_row(2, "x"));                               // by an engine that does not tell
+  const auto buckets = calibration(rows);
+  ASSERT_EQ(buckets.size(), 20U);
+  EXPECT_NEAR(buckets[2].from, 0.1, 1e-9);
+  EXPECT_EQ(buckets[2].exact_line.n, 2);
+  EXPECT_EQ(buckets[2].exact_line.yes, 1);
+  EXPECT_EQ(buckets[2].hidden.yes, 0);
+  EXPECT_EQ(buckets[12].exact_line.n, 2);
+  EXPECT_EQ(buckets[12].hidden.yes, 2);
+  EXPECT_EQ(buckets[12].hidden.n, 5);
+  EXPECT_EQ(buckets[12].exact_hidden.yes, 1);
+  EXPECT_EQ(buckets[12].exact_hidden.n, 3);
+  EXPECT_EQ(buckets[19].exact_line.n, 1);
+  EXPECT_EQ(buckets[19].hidden.yes, 4);
+  EXPECT_TRUE(calibration(std::vector<HoleRow>{eval_row(1, "x")}).empty());
 }
 
 EvalRun some_run() {

@@ -41,6 +41,20 @@ TEST_F(Completion, AnswersWithTextAndRange) {
             (Json{{"items", {{{"insertText", "return 1"}, {"range", range(1, 4, 1, 4)}}}}}));
 }
 
+TEST_F(Completion, AnswersWithAllThatAreThere) {
+  pipeline.answer_with([](const lsp::CompletionRequest& request) {
+    lsp::CompletionOutcome outcome = one_item("return 1", request.offset, request.offset);
+    outcome.items.push_back({"raise", request.offset, request.offset});
+    return outcome;
+  });
+  server.open(kUri, "def f():\n    ");
+  const Json items = client.call(kInline, params(kUri, 1, 4))["result"]["items"];
+  ASSERT_EQ(items.size(), 2U);
+  EXPECT_EQ(items[0]["insertText"], "return 1");
+  EXPECT_EQ(items[1], (Json{{"insertText", "raise"}, {"range", range(1, 4, 1, 4)}}));
+  EXPECT_EQ(pipeline.wait_for_start(1).options.alternatives, 3);
+}
+
 TEST_F(Completion, PassesOnHowItWasAskedFor) {
   server.open(kUri, "pri");
   server.open("file:///work/b.py", "other");
