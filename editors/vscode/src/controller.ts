@@ -28,7 +28,12 @@ export class Controller implements vscode.Disposable {
     this.supervisor = new Supervisor({
       log: this.log,
       hooks: {
-        middleware: makeMiddleware(this.activity, () => this.supervisor),
+        // With other settings the server may load another model.
+        middleware: makeMiddleware(
+          this.activity,
+          () => this.supervisor,
+          () => this.watch.ask(),
+        ),
         onMessage: (message) => {
           void showServerMessage(message);
           this.watch.ask();
@@ -107,8 +112,6 @@ export class Controller implements vscode.Disposable {
 
   private configurationChanged(change: vscode.ConfigurationChangeEvent): void {
     if (change.affectsConfiguration('incipit.server')) void this.supervisor.restart();
-    // The server is told by the language client, and may begin to load another model then.
-    else if (change.affectsConfiguration('incipit')) setTimeout(() => this.watch.ask(), 200);
     this.show();
   }
 

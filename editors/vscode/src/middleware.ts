@@ -7,9 +7,13 @@ import { isEditCommand, runEditCommand } from './edit/edit_commands';
 import { configurationMiddleware } from './server/client';
 import type { Backend } from './server/protocol';
 
-export function makeMiddleware(activity: Activity, backend: () => Backend): Middleware {
+export function makeMiddleware(
+  activity: Activity,
+  backend: () => Backend,
+  configured: () => void,
+): Middleware {
   return {
-    ...configurationMiddleware,
+    ...configurationMiddleware(configured),
     provideInlineCompletionItems: (document, position, context, token, next) =>
       activity.during(async () => next(document, position, context, token), token),
     executeCommand: async (command, args: unknown[], next): Promise<unknown> => {

@@ -103,8 +103,10 @@ export class Workbench {
   // Opens a new file with this text; the cursor is at its end.
   async edit(name, text) {
     writeFileSync(this.file(name), text);
+    const explorer = this.page.locator('.explorer-folders-view');
+    if (!(await explorer.isVisible())) await this.press('Control+Shift+e');
     // By the explorer: the search of Quick Open may not know a file that is this young.
-    await this.page.locator('.explorer-folders-view .monaco-list-row', { hasText: name }).first().dblclick();
+    await explorer.locator('.monaco-list-row', { hasText: name }).first().dblclick();
     await this.page.locator('.tab.active', { hasText: name }).waitFor();
     await this.page.locator('.editor-group-container.active .monaco-editor.focused').first().waitFor();
     await this.page.keyboard.press('Control+End');
