@@ -58,8 +58,7 @@ Tree DocumentStates::late_tree(const Place& place) {
   return parser.tree_of(place.document.text);
 }
 
-Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens,
-                                      PromptEnd where) {
+Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens, PromptEnd where) {
   State& state = state_of(place.document);
   return state.prompts->build(place.site, place.document.text, place.tree.get(),
                               place.document.path, budget_tokens, where);

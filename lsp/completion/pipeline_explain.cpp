@@ -140,6 +140,10 @@ void PipelineWorker::on(ExplainEvent event) {
   Result<TaskPrompt> prompt = task_prompt(*tokenizer_, model.prompt, question,
                                           model.context_tokens - answer_tokens(request));
   if (!prompt) return answer_error(event, prompt.error());
+  if (request.task != CodeTask::kExplain) {  // most of the lines come back as they are
+    prompt->draft_texts = {tokenizer_->encode(
+        with_lf(question.text.substr(block->span.start, block->span.end - block->span.start)))};
+  }
   const auto kind =
       answers_with_code(request.task) ? ExplainStream::Kind::kCode : ExplainStream::Kind::kProse;
   ask(std::make_unique<ExplainFlight>(ExplainFlight{std::move(event),
@@ -169,6 +173,7 @@ void PipelineWorker::ask(std::unique_ptr<ExplainFlight> explain, TaskPrompt prom
   const ExplainRequest& request = explain->event.request;
   engine::GenerateRequest generate;
   generate.prompt = std::move(prompt.tokens);
+  generate.draft_texts = std::move(prompt.draft_texts);
   generate.stop.max_new_tokens = answer_tokens(request);
   generate.stop.stop_tokens = engine_->info().prompt.stop;
   generate.stop.stop_strings = std::move(prompt.stop_strings);

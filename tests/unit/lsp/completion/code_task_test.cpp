@@ -298,6 +298,16 @@ TEST_F(CodeTaskPipeline, RewritesAMethodWithItsIndentation) {
   EXPECT_THAT(prompt(), HasSubstr("What is wanted: add one"));
 }
 
+TEST_F(CodeTaskPipeline, WhatIsWrittenAnewIsAtHandForGuesses) {
+  ask(CodeTask::kRewrite, "    def g(self):\n        return 1", "def g(self):\n    return 2\n```");
+  const auto texts = engine_->requests().back().draft_texts;
+  ASSERT_EQ(texts.size(), 1U);
+  EXPECT_THAT(test::pocket_tokenizer()->decode(texts[0]),
+              HasSubstr("    def g(self):\n        return 1"));
+  ask(CodeTask::kExplain, "def f(a):\n    return b\n", "It returns b.");
+  EXPECT_THAT(engine_->requests().back().draft_texts, IsEmpty()) << "prose repeats no code";
+}
+
 TEST_F(CodeTaskPipeline, WritesTestsWithoutAChange) {
   const ExplainOutcome outcome = ask(CodeTask::kTests, "def f(a):\n    return b",
                                      "import unittest\n\n\nclass T(unittest.TestCase): pass\n```");
