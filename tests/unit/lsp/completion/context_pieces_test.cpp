@@ -63,7 +63,10 @@ TEST_F(Workspace, TellsWhatOtherFilesDefineOfTheNamesNearTheCursor) {
 }
 
 TEST_F(Workspace, NeverShowsWhatLooksSecretOrIsExcluded) {
-  test::write_file(folder_ / "credentials.py", "def secret_token(a):\n    return a\n");
+  const std::string key =
+      "\"\"\"-----BEGIN PRIVATE KEY-----\n" + std::string(64, 'M') + "\n\"\"\"\n";
+  test::write_file(folder_ / "keys.py", "def secret_token(a):\n    return a\n\n\nKEY = " + key);
+  test::write_file(folder_ / ".env.py", "def secret_token(a):\n    return a\n");
   test::write_file(folder_ / "made_up.py", "def made_up(a):\n    return a\n");
   index_->set_folders({folder_.path().string()}, {"made_*.py"});
   index_->wait_until_complete();

@@ -66,7 +66,7 @@ TEST_F(IndexOfWorkspace, TakesOpenDocumentsInPlaceOfTheirFiles) {
   EXPECT_EQ(index_with(2)["symbols"], 2);
   // What is typed counts when the user goes elsewhere.
   client.notify("textDocument/didChange", {{"textDocument", {{"uri", uri("a.py")}, {"version", 2}}},
-                                           {"contentChanges", {{{"text", "x = 1\n"}}}}});
+                                           {"contentChanges", {{{"text", "pass\n"}}}}});
   server.open("file:///elsewhere.py", "y = 1\n");
   EXPECT_EQ(index_with(0)["symbols"], 0);
   client.notify("textDocument/didClose", {{"textDocument", {{"uri", uri("a.py")}}}});
