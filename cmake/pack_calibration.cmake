@@ -1,11 +1,11 @@
 # cmake -DROOT=dir -DOUT=file -P pack_calibration.cmake: the text that GPTQ calibrates with when the user names none. It is
 # this project's own sources (Apache-2.0), one document a file, each followed by the control character "record separator";
-# at most 2 MB. engine/quantize/calibration_text.cpp reads it.
+# at most 2 MB, so of the last kind not all. engine/quantize/calibration_text.cpp reads it.
 set(limit 2000000)
 set(patterns)
-foreach(kind
-    editors/*.lua editors/*.md tests/*.lua scripts/*.py tests/*.py cmake/*.cmake scripts/*.sh tests/*.sh
-    lsp/*.cpp lsp/*.h engine/*.cpp engine/*.h kernels/*.cu kernels/*.cuh kernels/*.cpp kernels/*.h docs/*.md)
+foreach(kind  # a bit of every language first
+    editors/nvim/*.lua editors/vscode/src/*.ts scripts/*.py tests/e2e/*.py cmake/*.cmake scripts/*.sh tests/*.sh
+    kernels/*.cu kernels/*.cuh engine/*.h engine/*.cpp docs/*.md kernels/*.h kernels/*.cpp lsp/*.h lsp/*.cpp)
   list(APPEND patterns "${ROOT}/${kind}")
 endforeach()
 string(ASCII 30 separator)
