@@ -9,6 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const entry = path.join(import.meta.dirname, 'node_modules/code-server/out/node/entry.js');
 
 const settings = {
+  // How sure the small model is of what these tests let it write is not their subject.
+  'incipit.completion.minConfidence': 0,
   'chat.disableAIFeatures': true, // Copilot's own, which ship with the workbench
   'editor.accessibilitySupport': 'off',
   'editor.minimap.enabled': false,
