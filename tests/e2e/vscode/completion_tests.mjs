@@ -18,6 +18,7 @@ def area(width, height):
 export function completionTests(test) {
   test('typing shows ghost text and Tab inserts it', async (workbench) => {
     await workbench.edit('tab.py', python);
+    await workbench.status('ready'); // the first file starts the server, and nobody asks before that is there
     const ghost = await workbench.suggestionFor('    return ');
     await workbench.shot('completion');
     await workbench.press('Tab');

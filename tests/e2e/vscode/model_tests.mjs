@@ -13,10 +13,14 @@ async function add(workbench, folder, shot) {
   await row.first().click();
   const input = workbench.page.locator('.quick-input-widget input[type=text]');
   await eventually('the dialog', async () => (await input.inputValue()).startsWith('/'));
-  await input.fill(`${folder}/`);
-  // While it reads the folder it does not hear.
+  // While it reads a folder it does not hear, and what it fills in by itself may come after what was typed.
   await eventually('the folder to be taken', async () => {
     if (!(await input.isVisible())) return true;
+    const text = await input.inputValue({ timeout: 500 }).catch(() => '');
+    if (text !== `${folder}/`) {
+      await input.fill(`${folder}/`, { timeout: 500 }).catch(() => undefined);
+      return false;
+    }
     await workbench.page.locator('.quick-input-widget .monaco-button', { hasText: 'Add' }).click({ timeout: 500 }).catch(() => undefined);
     return false;
   });
