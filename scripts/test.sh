@@ -5,6 +5,7 @@
 #
 #   scripts/test.sh             everything
 #   scripts/test.sh PHASE...    some of: setup release dev fuzz tsan
+#   scripts/test.sh workbench   the extension in a real VS Code; not part of everything: 800 MB of packages, and it is not steady yet
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -153,7 +154,7 @@ build() {
 }
 
 phase_setup() {
-  quiet setup scripts/setup.sh vscode
+  quiet setup scripts/setup.sh extension
 }
 
 # What users get, built in fewer and larger files and for fewer GPUs: everything is built, and the tests run whose result
@@ -186,10 +187,17 @@ phase_tsan() {
   run_prefix=(env)
 }
 
+# The packed extension in VS Code's workbench in a browser.
+phase_workbench() {
+  quiet 'setup of VS Code' scripts/setup.sh vscode
+  quiet 'release build' build test
+  tests 'VS Code' test -L '^workbench$'
+}
+
 run_prefix=(env)
 for phase in "${wanted[@]}"; do
   if ! declare -F "phase_$phase" >/dev/null; then
-    echo "scripts/test.sh: unknown phase $phase, want some of: ${all_phases[*]}" >&2
+    echo "scripts/test.sh: unknown phase $phase, want some of: ${all_phases[*]} workbench" >&2
     exit 64
   fi
 done

@@ -19,7 +19,7 @@ export function completionTests(test) {
   test('typing shows ghost text and Tab inserts it', async (workbench) => {
     await workbench.edit('tab.py', python);
     await workbench.status('ready'); // the first file starts the server, and nobody asks before that is there
-    const ghost = await workbench.suggestionFor('    return ');
+    const ghost = await workbench.firstSuggestionFor('    return ');
     await workbench.shot('completion');
     await workbench.press('Tab');
     await workbench.noGhost();

@@ -178,6 +178,18 @@ export class Workbench {
     return this.waitForGhost();
   }
 
+  // VS Code begins to ask some time after the server has come, and only when a key is pressed.
+  async firstSuggestionFor(typed) {
+    await this.type(typed);
+    for (let i = 0; i < 10; ++i) {
+      const ghost = await eventually('ghost text', async () => (await this.ghost()) || undefined, 1000).catch(() => '');
+      if (ghost) return ghost;
+      await this.press('Backspace');
+      await this.type(typed.at(-1));
+    }
+    return this.waitForGhost();
+  }
+
   // ---- status and messages
 
   get statusItem() {
