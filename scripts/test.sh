@@ -161,7 +161,7 @@ phase_setup() {
 # could depend on the optimiser, or that no sanitizer watches.
 phase_release() {
   quiet 'release build' build test
-  tests_beside 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz)$'
+  tests_beside 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz|workbench)$'
   tests_beside 'release end to end' test -L '^e2e$'
 }
 
