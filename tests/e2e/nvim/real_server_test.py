@@ -33,8 +33,10 @@ def area(width, height):
 
 class RealServerTest(unittest.TestCase):
     def start(self):
+        # How sure the small model is of what these tests let it write is not their subject.
+        settings = "settings = { completion = { minConfidence = 0 } }"
         self.nvim = NvimSession(
-            PLUGIN, f"require('incipit').setup {{ cmd = {{ '{BINARY}', 'lsp' }}, debounce_ms = 20 }}")
+            PLUGIN, f"require('incipit').setup {{ cmd = {{ '{BINARY}', 'lsp' }}, debounce_ms = 20, {settings} }}")
         self.addCleanup(self.nvim.close)
         return self.nvim
 
