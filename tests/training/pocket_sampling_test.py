@@ -8,7 +8,7 @@ import toy_corpus  # first: sets the work folder
 import numpy as np
 
 import tokenizer as t
-from data import CROSS_FILE, FIM, FIM_PREFIX_FIRST, PLAIN, TARGET, Files, Sampler, mixture, split_targets
+from data import CROSS_FILE, END_WEIGHT, FIM, FIM_PREFIX_FIRST, PLAIN, TARGET, TARGET_WEIGHT, Files, Sampler, mixture, split_targets
 
 
 class Sampling(unittest.TestCase):
@@ -90,7 +90,10 @@ class Sampling(unittest.TestCase):
         ids, targets, weights = split_targets(rows)
         self.assertLess((ids == t.PAD).mean(), .1)
         self.assertTrue((weights[targets == t.PAD] == 0).all())
-        self.assertEqual(set(np.unique(weights)), {0.0, 1.0, 2.0})
+        marked = (rows[:, 1:] & TARGET) != 0
+        self.assertEqual(set(np.unique(weights[marked & (targets == t.EOS)])), {float(END_WEIGHT)})
+        self.assertEqual(set(np.unique(weights[marked & (targets != t.EOS)])), {float(TARGET_WEIGHT)})
+        self.assertEqual(set(np.unique(weights[~marked & (targets != t.PAD)])), {1.0})
         for language, held in self.sampler.languages:
             base = os.path.join(toy_corpus.WORK.name, "data", language)
             self.assertTrue((np.load(base + ".index.npz")["weight"][held == 1] == 0).all())

@@ -8,6 +8,7 @@ import tokenizer
 from common import LANGUAGES, MIX, WORK
 
 TARGET = 0x8000  # set on tokens whose prediction counts more: the middle of a hole, the answer of a conversation
+TARGET_WEIGHT, END_WEIGHT = 2, 3  # the end of a middle counts most: where it is missed, the answer runs on
 FIM, FIM_PREFIX_FIRST, CROSS_FILE, PLAIN = range(4)
 
 
@@ -39,7 +40,7 @@ def mixture(length, late):
     """Documents of a phase. Short ones hold more holes a token, long ones teach the far context."""
     chances, sizes = ((.20, .30, .30, .20), (350, 650, 1200, length)) if not late else \
                      ((.18, .27, .30, .25), (400, 800, 1800, length))
-    return Mixture(length, .17, .15, .16 if late else .10, .04, (ctypes.c_double * 4)(*chances),
+    return Mixture(length, .13, .16, .16 if late else .10, .04, (ctypes.c_double * 4)(*chances),
                    (ctypes.c_int64 * 4)(*sizes))
 
 
@@ -104,5 +105,8 @@ def split_targets(rows):
     """(inputs, targets, weights of the targets) of rows with TARGET bits; numpy, the padding's weight is 0."""
     ids = (rows & 0x3FFF).astype(np.int32)
     targets = ids[:, 1:]
-    weights = np.where(targets == tokenizer.PAD, np.float32(0), np.where(rows[:, 1:] & TARGET, np.float32(2), np.float32(1)))
+    marked = (rows[:, 1:] & TARGET) != 0
+    weights = np.where(marked, np.float32(TARGET_WEIGHT), np.float32(1))
+    weights[marked & (targets == tokenizer.EOS)] = END_WEIGHT
+    weights[targets == tokenizer.PAD] = 0
     return ids[:, :-1], targets, weights

@@ -115,10 +115,29 @@ class DocumentMaker {
     return std::min(s, rng_.chance(.9) ? kMaxSuffix : room);
   }
 
+  // The editor's side takes off the token that the cursor may stand inside of and has it generated anew
+  // (docs/decisions/001-prompt-layout.md): most of the time the middle begins there.
+  Span healed(const Lines& lines, Span span) {
+    if (span.begin == 0 || !rng_.chance(.65)) return span;
+    constexpr size_t kContext = 64;  // bytes; no piece of a line depends on more
+    size_t from = span.begin - std::min(span.begin, kContext);
+    while (from < span.begin && !starts_char(lines.text()[from])) ++from;
+    const std::string_view before = lines.text().substr(from, span.begin - from);
+    const Tokens ids = enc_.encode(before);
+    if (ids.empty()) return span;
+    size_t n = std::min<size_t>(before.size(), enc_.tables().bytes[ids.back()]);
+    while (n < before.size() && !starts_char(before[before.size() - n])) ++n;
+    const std::string_view last = before.substr(before.size() - n);
+    for (const char c : last)
+      if (!is_blank(c) && c != '\n' && c != '\r') return {span.begin - n, span.end};
+    return span;
+  }
+
   // `opening`: what stands between <|begin_of_text|> and the header of the file itself.
   Tokens fim(const Lines& lines, Span span, const Tokens& head, const Tokens& opening, size_t room,
              bool prefix_first) {
     const std::string_view text = lines.text();
+    span = healed(lines, span);
     const Tokens middle = enc_.encode(text.substr(span.begin, span.end - span.begin));
     const size_t fixed = opening.size() + head.size() + middle.size() + 5;
     if (middle.empty() || fixed + 24 > room || middle.size() > room / 2) return {};

@@ -77,28 +77,31 @@ def similarity(a, b):
     return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio() if a or b else 1.0
 
 
-def line_holes(net, tok, sets, suffix_first=True, leave_blank=False, most=96):
-    """({language: {exact, similarity, ended, holes}}, details). `ended`: share that came to its end token by itself."""
+def line_holes(net, tok, sets, suffix_first=True, heal=False, most=160):
+    """({language: {exact, similarity, ended, ended_in_line, holes}}, details). `ended`: share of the holes after which
+    the model came to its end token by itself within `most` tokens; `ended_in_line`: before a line break."""
     flat = [(language, hole) for language, hs in sets.items() for hole in hs]
-    asked = [holes.prompt(tok.encode, hole, suffix_first, leave_blank) for _, hole in flat]
-    answers = greedy(net, [p for p, _ in asked], 8 if TOY else most, lambda o: o[-1] in (EOS, EOT, PAD, FILE_SEP))
+    asked = [holes.prompt(tok, hole, suffix_first, heal) for _, hole in flat]
+    ends = (EOS, EOT, PAD, FILE_SEP)
+    answers = greedy(net, [p for p, _ in asked], 8 if TOY else most, lambda o: o[-1] in ends,
+                     forced=(tok.pieces, [left.encode("utf8") for _, left in asked]))
     sums, details = {}, {}
     for (language, hole), (_, left), ids in zip(flat, asked, answers):
-        text = tok.decode([i for i in ids if i < BASE])
-        text = text[1:] if left and text.startswith(" ") else text
-        got, want = text.split("\n")[0].rstrip(), hole["text"].rstrip()
-        s = sums.setdefault(language, np.zeros(4))
-        s += (got == want, similarity(got, want), ids[-1] in (EOS, EOT, PAD, FILE_SEP), 1)
+        text = tok.decode([i for i in ids if i < BASE])[len(left):]
+        got, want, ended = text.split("\n")[0].rstrip(), hole["text"].rstrip(), ids[-1] in ends
+        s = sums.setdefault(language, np.zeros(5))
+        s += (got == want, similarity(got, want), ended, ended and "\n" not in text.rstrip(), 1)
         details.setdefault(language, []).append(dict(path=hole["path"], before=hole["before"][-160:],
                                                      after=hole["after"], want=hole["text"], got=text))
-    return {k: dict(exact=s[0] / s[3], similarity=s[1] / s[3], ended=s[2] / s[3], holes=int(s[3]))
-            for k, s in sums.items()}, details
+    names = ("exact", "similarity", "ended", "ended_in_line")
+    return {k: dict(zip(names, s / s[4]), holes=int(s[4])) for k, s in sums.items()}, details
 
 
 def show_holes(result):
-    return "exact %s; similarity %.3f; ended %.3f" % (
-        show({k: v["exact"] for k, v in result.items()}, 2), mean(v["similarity"] for v in result.values()),
-        mean(v["ended"] for v in result.values()))
+    average = lambda key: mean(v[key] for v in result.values())
+    return "exact %s; similarity %.3f; ended %.3f, in the line %.3f" % (
+        show({k: v["exact"] for k, v in result.items()}, 2), average("similarity"), average("ended"),
+        average("ended_in_line"))
 
 
 def cross_file(net, sampler, per_language, room):

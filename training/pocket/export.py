@@ -2,6 +2,7 @@
 
 What matters most comes first and is packed at once; measurements are left out when time runs short (PK_DEADLINE)."""
 import json
+import lzma
 import os
 import sys
 import time
@@ -112,10 +113,10 @@ def lines(label, state, tok, sets, **how):
     found, details = evaluate.line_holes(load(state), tok, sets, **how)
     REPORT.setdefault("holes", {})[label] = found
     log("holes, %s: %s" % (label, evaluate.show_holes(found)))
-    if label == "int4 spm":
-        with open(path("results", "holes.jsonl"), "w") as f:
+    if label == "int4 healed":
+        with open(path("results", "answers.jsonl"), "w") as f:
             for language, cases in details.items():
-                for case in cases[:16]:
+                for case in cases[:40]:
                     f.write(json.dumps(dict(language=language, **case)) + "\n")
 
 
@@ -140,28 +141,39 @@ def table():
     print("RESULT  step %d, %.1f M tokens" % (REPORT["step"], REPORT["tokens"] / 1e6))
     columns = [("loss " + k, v, None) for k, v in REPORT.get("held_out", {}).items()]
     for k, v in REPORT.get("holes", {}).items():
-        columns += [("exact " + k, v, "exact"), ("sim " + k, v, "similarity"), ("ended " + k, v, "ended")]
+        columns += [("%s %s" % (short, k), v, key) for short, key in (
+            ("exact", "exact"), ("sim", "similarity"), ("ended", "ended"), ("in line", "ended_in_line"))]
     for name, values, key in columns:
         numbers = {l: (v[key] if key else v) for l, v in values.items()}
         print("%-28s %s" % (name, evaluate.show(numbers)))
     sys.stdout.flush()
 
 
+def drawn_holes(tok):
+    """The holes, kept as well: they come from sources of the training machine that are nowhere else."""
+    sets = holes.draw(tok, HOLES)
+    with lzma.open(path("results", "holes.json.xz"), "wt", encoding="utf8") as f:
+        json.dump({language: [dict(path=h["path"], before=h["before"], text=h["text"], after=tok.decode(h["suffix"]))
+                              for h in hs] for language, hs in sets.items()}, f)
+    return sets
+
+
 def measure(state, plain, int4_names, tok, sampler):
-    sets = step("holes drawn", 30, lambda: holes.draw(tok, HOLES))
+    sets = step("holes drawn", 30, lambda: drawn_holes(tok))
     step("held-out bf16", 30, lambda: held_out("bf16", state))
     step("held-out int4", 30, lambda: held_out("int4", plain))
-    step("holes int4 spm", 30, lambda: lines("int4 spm", plain, tok, sets))
-    step("holes int4 spm, blank left", 40, lambda: lines("int4 spm blank", plain, tok, sets, leave_blank=True))
+    step("holes int4, healed", 30, lambda: lines("int4 healed", plain, tok, sets, heal=True))
+    step("holes int4", 40, lambda: lines("int4", plain, tok, sets))
     step("everything", 40, lambda: REPORT.update(int4=evaluate.everything(load(plain), tok, sampler, SIZES)))
-    step("holes bf16 spm", 40, lambda: lines("bf16 spm", state, tok, sets))
     nearest = {k: quantize.nearest(v) if k[:-7] in int4_names else v for k, v in state.items()}
     step("held-out rtn", 40, lambda: held_out("rtn int4", nearest))
     old = step("old checkpoint", 45, first_pocket) if not TOY or os.environ.get("PK_COMPARE") else None
     if old:
         step("held-out old", 45, lambda: held_out("old int4", old))
-        step("holes old", 45, lambda: lines("old int4 spm", old, tok, sets))
-    step("holes int4 psm", 45, lambda: lines("int4 psm", plain, tok, sets, suffix_first=False))
+        step("holes old, healed", 45, lambda: lines("old int4 healed", old, tok, sets, heal=True))
+        step("holes old", 45, lambda: lines("old int4", old, tok, sets))
+    step("holes bf16, healed", 45, lambda: lines("bf16 healed", state, tok, sets, heal=True))
+    step("holes int4, prefix first", 45, lambda: lines("int4 prefix first", plain, tok, sets, suffix_first=False))
 
 
 def main():

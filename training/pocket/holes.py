@@ -86,11 +86,26 @@ def draw(tokenizer, count):
     return out
 
 
-def prompt(encode, hole, suffix_first=True, leave_blank=False):
-    """Ids, and whether the last blank before the cursor was left to the model (docs/decisions/001)."""
-    before = hole["before"]
-    left = leave_blank and before.endswith(" ")
-    prefix = encode(before[:-1] if left else before)[-hole["prefix_room"]:].tolist()
+def _left_to_the_model(tok, before):
+    """What the editor's side takes off the prompt and asks for anew: a blank, or the token that the cursor may stand
+    inside of (docs/decisions/001-prompt-layout.md)."""
+    if before.endswith(" "):
+        return " "
+    line = before.encode("utf8")[-64:].decode("utf8", "ignore")
+    ids = tok.encode(line)
+    n = min(len(line.encode("utf8")), len(tok.pieces[ids[-1]])) if len(ids) else 0
+    data = line.encode("utf8")
+    while 0 < n < len(data) and data[-n] & 0xC0 == 0x80:
+        n += 1
+    tail = data[len(data) - n:].decode("utf8", "replace")
+    return tail if tail.strip() else ""
+
+
+def prompt(tok, hole, suffix_first=True, heal=False):
+    """Ids, and the text before the cursor that was left to the model, as the editor's side does it."""
+    encode, before = tok.encode, hole["before"]
+    left = _left_to_the_model(tok, before) if heal else ""
+    prefix = encode(before[:len(before) - len(left)])[-hole["prefix_room"]:].tolist()
     if suffix_first:
         return [BOS] + hole["head"] + [PREFIX, SUFFIX] + hole["suffix"] + [MIDDLE] + prefix, left
     return [BOS] + hole["head"] + [PREFIX] + prefix + [SUFFIX] + hole["suffix"] + [MIDDLE], left

@@ -1,47 +1,9 @@
 """A plain Llama in PyTorch; parameter names are Hugging Face's, so state dicts need no renaming."""
-import math
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-MODERN = int(torch.__version__.split(".")[0]) >= 2  # has scaled_dot_product_attention
-GROUPED = False  # set by probe_grouped_heads() where a fused attention takes fewer key heads than query heads
-
-
-def attention(q, k, v, mask=None):
-    """q: [batch, heads, new, d]; k, v: [batch, kv heads, all, d]; causal, or by an additive mask."""
-    if GROUPED and mask is None:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
-    n = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(n, 1), v.repeat_interleave(n, 1)
-    if MODERN:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-    scores = (q @ k.transpose(-1, -2)) / math.sqrt(q.shape[-1])
-    if mask is None:
-        t = q.shape[2]
-        mask = torch.full((t, t), float("-inf"), device=q.device).triu(1)
-    return (scores + mask).softmax(-1) @ v
-
-
-def probe_grouped_heads():
-    """Uses grouped heads only if a fused kernel takes them: the plain fallback would need far too much memory."""
-    global GROUPED
-    if not (MODERN and torch.cuda.is_available()):
-        return False
-    try:
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-        q = torch.randn(2, 8, 256, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
-        k = torch.randn(2, 4, 256, 64, device="cuda", dtype=torch.bfloat16, requires_grad=True)
-        with sdpa_kernel([SDPBackend.FLASH_ATTENTION]):
-            y = F.scaled_dot_product_attention(q, k, k, is_causal=True, enable_gqa=True)
-            y.float().sum().backward()
-        r = F.scaled_dot_product_attention(q, k.repeat_interleave(2, 1), k.repeat_interleave(2, 1), is_causal=True)
-        GROUPED = bool((y - r).abs().max() < 2e-2)
-    except Exception:  # any refusal means: without
-        GROUPED = False
-    return GROUPED
-
+import attention
 
 class Norm(nn.Module):
     def __init__(self, size, eps):
@@ -84,7 +46,7 @@ class Attention(nn.Module):
     def split(self, x, heads):
         return x.view(x.shape[0], x.shape[1], heads, self.size).transpose(1, 2)
 
-    def mix(self, q, k, v, cos, sin, cache=None, mask=None):
+    def mix(self, q, k, v, cos, sin, cache=None, attend=attention.plain):
         """cache: [keys, values] of earlier tokens, replaced by those with the new tokens."""
         q = rotate(self.split(q, self.heads), cos, sin)
         k, v = rotate(self.split(k, self.kv), cos, sin), self.split(v, self.kv)
@@ -92,11 +54,11 @@ class Attention(nn.Module):
             if cache:
                 k, v = torch.cat([cache[0], k], 2), torch.cat([cache[1], v], 2)
             cache[:] = [k, v]
-        y = attention(q, k, v, mask).transpose(1, 2)
+        y = attend(q, k, v).transpose(1, 2)
         return y.reshape(y.shape[0], y.shape[1], -1)
 
-    def forward(self, x, cos, sin, cache=None, mask=None):
-        y = self.mix(*self.project(x), cos, sin, cache, mask)
+    def forward(self, x, cos, sin, cache=None, attend=attention.plain):
+        y = self.mix(*self.project(x), cos, sin, cache, attend)
         return F.linear(y, self.o_proj.weight.to(x.dtype))
 
 
@@ -121,8 +83,8 @@ class Block(nn.Module):
         self.post_attention_layernorm = Norm(c["hidden"], c["eps"])
         self.self_attn, self.mlp = Attention(c), Mlp(c)
 
-    def forward(self, x, cos, sin, cache=None, mask=None):
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, mask)
+    def forward(self, x, cos, sin, cache=None, attend=attention.plain):
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, attend)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -153,19 +115,20 @@ class Llama(nn.Module):
                 gain = .5 if name.endswith(("o_proj.weight", "down_proj.weight")) else .7
                 nn.init.normal_(p, std=gain * p.shape[1] ** -.5)
 
-    def hidden(self, ids):
+    def hidden(self, ids, attend=attention.plain):
         cos, sin = self.cos[:ids.shape[1]], self.sin[:ids.shape[1]]
         x = self.model.embed_tokens(ids).to(self.dtype)
         for block in self.model.layers:
-            x = block(x, cos, sin)
+            x = block(x, cos, sin, attend=attend)
         return self.model.norm(x)
 
     def logits(self, h):
         return F.linear(h, self.model.embed_tokens.weight.to(h.dtype))
 
     def forward(self, ids, targets, weights):
-        """Mean loss over the targets, each counted by its weight."""
-        z = self.logits(self.hidden(ids)).float()
+        """Mean loss over the targets, each counted by its weight. Rows of documents one behind the other."""
+        scope = attention.scope_of(ids)
+        z = self.logits(self.hidden(ids, lambda q, k, v: attention.training(q, k, v, scope))).float()
         loss = F.cross_entropy(z.view(-1, z.shape[-1]), targets.reshape(-1), reduction="none")
         w = weights.reshape(-1)
         return (loss * w).sum() / w.sum()

@@ -195,11 +195,19 @@ def write_chats(pool):
     return len(lengths)
 
 
+def wait_until_complete(corpus):
+    """PK_CORPUS_WAIT: seconds to wait for a file `complete` beside archives that arrive in several transfers."""
+    end = time.time() + env_int("PK_CORPUS_WAIT", 0)
+    while time.time() < end and not os.path.exists(os.path.join(corpus, "complete")):
+        time.sleep(.2)
+
+
 def main():
     t0 = time.time()
     os.makedirs(RAW, exist_ok=True)
     path("data", "x")
     corpus = os.environ.get("PK_CORPUS", os.path.join(HERE, "corpus"))
+    wait_until_complete(corpus)
     archives = sorted(glob.glob(os.path.join(corpus, "*.7z")), key=os.path.getsize, reverse=True)
     pool = ProcessPoolExecutor(max(2, min(20, (os.cpu_count() or 2) + 2)))
     exe = seven_zip()

@@ -3,6 +3,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import attention
 import model
 from common import CONFIG
 from tokenizer import PAD
@@ -98,20 +99,26 @@ def unpack(packed):
     return ((w - zero[group]) * packed["scales"].astype(np.float32)[group]).T.copy()
 
 
-def _stage_inputs(block, stage, hidden, mask, cos, sin, batch):
+def _inside_documents(ids):
+    """Attention as in training: no token sees the document before its own."""
+    mask = attention.slow_mask(ids)
+    return lambda q, k, v: attention.plain(q, k, v, mask)
+
+
+def _stage_inputs(block, stage, hidden, ids, cos, sin, batch):
     """Inputs of the products of one stage, at tokens that are no padding."""
     attn, mlp = block.self_attn, block.mlp
     for i in range(0, len(hidden), batch):
-        x, keep = hidden[i:i + batch], mask[i:i + batch].to(hidden.device)
+        x, shown = hidden[i:i + batch], ids[i:i + batch].to(hidden.device)
         y = block.input_layernorm(x)
         if stage >= 1:
-            y = attn.mix(*attn.project(y), cos, sin)
+            y = attn.mix(*attn.project(y), cos, sin, attend=_inside_documents(shown))
         if stage >= 2:
             x = x + F.linear(y, attn.o_proj.weight)
             y = block.post_attention_layernorm(x)
         if stage == 3:
             y = mlp.inner(y)
-        yield y[keep].float()
+        yield y[shown != PAD].float()
 
 
 @torch.no_grad()
@@ -122,13 +129,13 @@ def quantize(state, rows, device):
     net.load_state_dict(state)
     net.eval()
     ids = torch.from_numpy(rows.astype(np.int64))
-    mask, batch = ids != PAD, 16 if device == "cuda" else 2
+    batch = 16 if device == "cuda" else 2
     hidden = torch.cat([net.model.embed_tokens(ids[i:i + batch].to(device)) for i in range(0, len(ids), batch)])
     cos, sin, out = net.cos[:ids.shape[1]], net.sin[:ids.shape[1]], {}
     for number, block in enumerate(net.model.layers):
         for stage, names in enumerate(STAGES):
             hessian = 0
-            for y in _stage_inputs(block, stage, hidden, mask, cos, sin, batch):
+            for y in _stage_inputs(block, stage, hidden, ids, cos, sin, batch):
                 hessian = hessian + y.t() @ y
             for name in names:
                 module = block.get_submodule(name)
@@ -136,7 +143,8 @@ def quantize(state, rows, device):
                 module.weight.data.copy_(result)
                 out["model.layers.%d.%s" % (number, name)] = (codes.cpu(), scales.cpu())
         for i in range(0, len(hidden), batch):
-            hidden[i:i + batch] = block(hidden[i:i + batch], cos, sin)
+            attend = _inside_documents(ids[i:i + batch].to(hidden.device))
+            hidden[i:i + batch] = block(hidden[i:i + batch], cos, sin, attend=attend)
     return out
 
 

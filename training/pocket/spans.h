@@ -132,14 +132,14 @@ inline std::optional<Span> several_lines(Random& rng, const Lines& lines) {
     const size_t i = rng.below(lines.count() - 1);
     const double r = rng.unit();
     size_t c = lines.end(i);  // at the end of a line: the middle begins with the newline
-    if (r < .35) {
+    if (r < .45) {
       c = lines.start(i) + indent_of(lines.line(i));
-    } else if (r > .65) {
+    } else if (r > .90) {
       const auto k = cursor_in(rng, lines.line(i));
       if (!k) continue;
       c = lines.start(i) + *k;
     }
-    size_t n = r < .35 ? 0 : 1;
+    size_t n = r < .45 ? 0 : 1;
     while (n < 8 && rng.chance(.58)) ++n;
     const size_t e = lines.end(std::min(i + n, lines.count() - 1));
     const size_t end = c + trimmed_size(lines.text().substr(c, e - c));
@@ -200,10 +200,7 @@ inline Span as_asked(Random& rng, std::string_view text, Span s) {
     while (e < text.size() && text[e] != '\n' && is_closer(text[e])) ++e;
     if (e == text.size() || text[e] == '\n') s.end = e;
   }
-  if (s.begin >= 2 && text[s.begin - 1] == ' ' && !is_blank(text[s.begin - 2]) &&
-      text[s.begin - 2] != '\n' && rng.chance(.5)) {
-    --s.begin;
-  }
+  if (s.begin >= 1 && text[s.begin - 1] == ' ' && rng.chance(.7)) --s.begin;
   return s;
 }
 
@@ -217,7 +214,7 @@ inline Span pick_span(Random& rng, const Lines& lines) {
       s = in_brackets(rng, lines);
     } else if (r < .78) {
       s = several_lines(rng, lines);
-    } else if (r < .93) {
+    } else if (r < .96) {
       s = block(rng, lines);
     } else {
       break;

@@ -6,12 +6,13 @@ import time
 
 import torch
 
+import attention
 import evaluate
 import model
 from common import CONFIG, LENGTHS, TOY, WORK, env_float, env_int, log, path
 from data import Sampler, mixture, split_targets
 from optimizer import Muon
-from tokenizer import Tokenizer
+from tokenizer import BOS, Tokenizer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TRAIN_S = env_float("PK_TRAIN_S", 1230)
@@ -63,15 +64,24 @@ class Trainer:
         fused = dict(fused=True) if DEVICE == "cuda" else {}
         self.adam = torch.optim.AdamW(rest, lr=LR_ADAM, betas=(.9, .95), eps=1e-10, weight_decay=0.0, **fused)
         self.step = self.tokens = 0
-        compiled = DEVICE == "cuda" and model.MODERN and os.environ.get("PK_COMPILE", "1") == "1"
+        compiled = DEVICE == "cuda" and attention.MODERN and os.environ.get("PK_COMPILE", "1") == "1"
         self.forward = torch.compile(self.net, dynamic=False) if compiled else self.net
-        self.micro = MICRO_TOKENS
+        self.micro, self.kinds = MICRO_TOKENS, ["plain"]
+        if compiled:
+            self.kinds = attention.choose(CONFIG, DEVICE, 8, LENGTHS[0], log)
+        self.use_attention()
         log("parameters: %.2f M, %s" % (sum(p.numel() for p in self.net.parameters()) / 1e6, CONFIG))
+
+    def use_attention(self):
+        """The best kind of attention that is left."""
+        attention.CHOSEN = self.kinds.pop(0) if self.kinds else "plain"
+        log("attention:", attention.CHOSEN)
 
     def warm_up(self, length):
         """Compiles for rows of this length and says how fast a micro-batch is."""
         rows = max(1, self.micro // length)
         x = torch.randint(0, 16000, (rows, length + 1), device=DEVICE)
+        x[:, ::700] = BOS
         w = torch.ones(rows, length, device=DEVICE)
         times = []
         for _ in range(3):
@@ -88,23 +98,23 @@ class Trainer:
             rows, length, times[0], times[-1] * 1e3, rows * length / times[-1] / 1e3, memory, value))
 
     def warm_up_all(self):
-        """Falls back where the machine refuses: smaller micro-batches, no grouped heads, no compilation."""
-        for attempt in range(5):
+        """Falls back where the machine refuses: smaller micro-batches, another attention, no compilation."""
+        for attempt in range(6):
             try:
                 for length in LENGTHS:
                     self.warm_up(length)
                 return
             except Exception as e:
                 log("warm-up failed (%s: %s)" % (type(e).__name__, str(e)[:300].replace("\n", " ")))
-                if attempt == 4:
+                if attempt == 5:
                     raise
                 self.net.zero_grad(set_to_none=True)
                 if DEVICE == "cuda":
                     torch.cuda.empty_cache()
                 if "out of memory" in str(e).lower():
                     self.micro //= 2
-                elif model.GROUPED:
-                    model.GROUPED = False
+                elif self.kinds:
+                    self.use_attention()
                 else:
                     self.forward = self.net
                     self.micro = min(self.micro, 32768)
@@ -236,8 +246,7 @@ def main():
     if DEVICE == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cuda.enable_math_sdp(False)
-        log("device:", torch.cuda.get_device_name(0), "| torch", torch.__version__, "| grouped heads:",
-            model.probe_grouped_heads())
+        log("device:", torch.cuda.get_device_name(0), "| torch", torch.__version__)
     else:
         torch.set_num_threads(env_int("PK_TORCH_THREADS", 2))
     trainer = Trainer()
