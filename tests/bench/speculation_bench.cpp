@@ -1,5 +1,5 @@
 // Speculative decoding from the text at hand: steps and time with and without.
-//   git log -p -W | speculation_bench MODEL_DIR
+//   git log -p -W | speculation_bench MODEL_DIR [SHAPE]
 // Real edits come as a diff with whole functions as context. Each hunk is a function before and
 // after somebody changed it. First a model that writes the new function whatever it is asked stands
 // in for one that follows an instruction: its steps say what guessing saves, not what any model
@@ -14,12 +14,16 @@
 #include <iostream>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/base/result.h"
+#include "engine/config/model_config.h"
 #include "engine/engine.h"
-#include "engine/model/model.h"
+#include "engine/model/create_model.h"
 #include "engine/schedule/engine_loop.h"
+#include "engine/weights/weights.h"
 
 namespace {
 
@@ -28,6 +32,7 @@ using Clock = std::chrono::steady_clock;
 using Tokens = std::vector<TokenId>;
 
 constexpr int32_t kDrafts[] = {0, 3, 7, 15, 31};
+constexpr int32_t kContextTokens = 8192;
 
 struct Rewrite {
   std::string before;
@@ -68,20 +73,24 @@ std::vector<Rewrite> read_rewrites(std::istream& diff, size_t at_most) {
   return found;
 }
 
-// Says the token of its script at every position, whatever stands before.
+// Says the token of its script at every position, whatever stands before. With a worker, that one
+// computes every step first.
 class ScriptedModel final : public Model {
  public:
-  ScriptedModel(int32_t vocab, Tokens script) : script_(std::move(script)) {
+  ScriptedModel(int32_t vocab, Tokens script, Model* worker)
+      : worker_(worker), script_(std::move(script)) {
     config_.vocab = vocab;
     config_.max_positions = 1 << 20;
+    if (worker_ != nullptr) config_ = worker_->config();
   }
   const ModelConfig& config() const override { return config_; }
   const char* device_name() const override { return "script"; }
-  int32_t n_pages() const override { return 1024; }
-  int32_t max_rows() const override { return 1024; }
+  int32_t n_pages() const override { return worker_ ? worker_->n_pages() : 1024; }
+  int32_t max_rows() const override { return worker_ ? worker_->max_rows() : 1024; }
   int64_t weight_bytes() const override { return 0; }
   int64_t kv_bytes() const override { return 0; }
   bool forward(const ForwardBatch& batch) override {
+    if (worker_ != nullptr && !worker_->forward(batch)) return false;
     said_.clear();
     for (const int32_t row : batch.logit_rows) {
       const auto next = static_cast<size_t>(batch.positions[static_cast<size_t>(row)]) + 1;
@@ -93,9 +102,12 @@ class ScriptedModel final : public Model {
     return std::span(said_).subspan(static_cast<size_t>(i), 1);
   }
   std::span<const float> logits(int32_t) const override { return {}; }
-  void copy_page(PageId, PageId, int32_t) override {}
+  void copy_page(PageId from, PageId to, int32_t n) override {
+    if (worker_ != nullptr) worker_->copy_page(from, to, n);
+  }
 
  private:
+  Model* worker_;
   ModelConfig config_;
   Tokens script_;
   std::vector<Candidate> said_;
@@ -109,43 +121,76 @@ Generation run(Submit submit, GenerateRequest request) {
   return done.get_future().get();
 }
 
-void measure_rewrites(const Tokenizer& tokenizer, const std::vector<Rewrite>& rewrites) {
-  fmt::print("the new function written by script, the old one at hand\n");
-  fmt::print("{:>7} {:>9} {:>8} {:>12} {:>14} {:>16}\n", "guesses", "tokens", "steps", "fewer",
-             "fewer, median", "guesses right");
+Generation rewrite_by_script(const Tokenizer& tokenizer, const Rewrite& rewrite, int32_t n_drafts,
+                             Model* worker) {
+  GenerateRequest request;
+  request.prompt = tokenizer.encode("Rewritten:\n" + (worker ? rewrite.before : ""));
+  request.draft_texts = {tokenizer.encode(rewrite.before)};
+  const Tokens answer = tokenizer.encode(rewrite.after);
+  request.stop.max_new_tokens = static_cast<int32_t>(answer.size());
+  Tokens script = request.prompt;
+  script.insert(script.end(), answer.begin(), answer.end());
+  const int32_t vocab = tokenizer.vocab_size();
+  EngineLoop loop(std::make_unique<ScriptedModel>(vocab, std::move(script), worker),
+                  {.context_tokens = kContextTokens, .max_batch = 1, .draft_tokens = n_drafts},
+                  [&](TokenId token) { return tokenizer.bytes(token); });
+  Generation got = run([&](GenerateRequest r) { loop.submit(std::move(r)); }, std::move(request));
+  if (got.tokens != answer) {
+    fmt::print(stderr, "the script was not followed\n");
+    std::exit(1);
+  }
+  return got;
+}
+
+double percent(int64_t part, int64_t whole) {
+  return whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
+
+void measure_rewrites(const Tokenizer& tokenizer, std::span<const Rewrite> rewrites,
+                      Model* worker) {
+  fmt::print("{:>7} {:>9} {:>8} {:>12} {:>14} {:>16} {:>12}\n", "guesses", "tokens", "steps",
+             "fewer", "fewer, median", "guesses right", "ms a token");
   for (const int32_t n_drafts : kDrafts) {
     int64_t n_tokens = 0, n_steps = 0, n_guessed = 0, n_right = 0;
+    double seconds = 0;
     std::vector<double> factors;
     for (const Rewrite& rewrite : rewrites) {
-      GenerateRequest request;
-      request.prompt = tokenizer.encode("Rewritten:\n");
-      request.draft_texts = {tokenizer.encode(rewrite.before)};
-      const Tokens answer = tokenizer.encode(rewrite.after);
-      request.stop.max_new_tokens = static_cast<int32_t>(answer.size());
-      Tokens script = request.prompt;
-      script.insert(script.end(), answer.begin(), answer.end());
-      EngineLoop loop(std::make_unique<ScriptedModel>(tokenizer.vocab_size(), std::move(script)),
-                      {.context_tokens = 8192, .max_batch = 1, .draft_tokens = n_drafts},
-                      [&](TokenId token) { return tokenizer.bytes(token); });
-      const Generation got =
-          run([&](GenerateRequest r) { loop.submit(std::move(r)); }, std::move(request));
-      if (got.tokens != answer) {
-        fmt::print(stderr, "the script was not followed\n");
-        std::exit(1);
-      }
+      const Generation got = rewrite_by_script(tokenizer, rewrite, n_drafts, worker);
       n_tokens += got.timings.n_generated;
       n_steps += got.timings.n_decode_steps;
       n_guessed += got.timings.n_drafted;
       n_right += got.timings.n_accepted;
+      seconds += std::chrono::duration<double>(got.timings.total - got.timings.first_token).count();
       factors.push_back(static_cast<double>(got.timings.n_generated) / got.timings.n_decode_steps);
     }
     std::ranges::sort(factors);
-    fmt::print(
-        "{:>7} {:>9} {:>8} {:>11.2f}x {:>13.2f}x {:>15.1f}%\n", n_drafts, n_tokens, n_steps,
-        static_cast<double>(n_tokens) / static_cast<double>(n_steps), factors[factors.size() / 2],
-        n_guessed == 0 ? 0.0
-                       : 100.0 * static_cast<double>(n_right) / static_cast<double>(n_guessed));
+    fmt::print("{:>7} {:>9} {:>8} {:>11.2f}x {:>13.2f}x {:>15.1f}% {:>12}\n", n_drafts, n_tokens,
+               n_steps, static_cast<double>(n_tokens) / static_cast<double>(n_steps),
+               factors[factors.size() / 2], percent(n_right, n_guessed),
+               worker ? fmt::format("{:.3f}", 1e3 * seconds / static_cast<double>(n_tokens)) : "");
   }
+}
+
+// The script once more, and all the work of a model of a known shape with random weights on a GPU.
+void measure_on_gpu(const Tokenizer& tokenizer, std::span<const Rewrite> rewrites,
+                    const std::string& shape) {
+  const auto model = [&]() -> incipit::Result<std::unique_ptr<Model>> {
+    ASSIGN_OR_RETURN(const ModelConfig config, synthetic_model_config(shape));
+    ASSIGN_OR_RETURN(const auto weights, synthetic_weights(config, HeadFormat::kInt8, 1, 8));
+    const ModelLimits limits{.context_tokens = kContextTokens,
+                             .max_rows = 1024,
+                             .max_sequences = 1,
+                             .max_logit_rows = 1 + kDrafts[std::size(kDrafts) - 1]};
+    return create_cuda_model(weights, limits, {});
+  }();
+  if (!model) {
+    fmt::print("\n{} on a GPU: {}\n", shape, model.error().message);
+    return;
+  }
+  fmt::print("\nthe same script, computed by {} with random weights on {}\n", shape,
+             (*model)->device_name());
+  rewrite_by_script(tokenizer, rewrites.front(), 0, model->get());  // warm
+  measure_rewrites(tokenizer, rewrites.first(std::min<size_t>(24, rewrites.size())), model->get());
 }
 
 struct Decoded {
@@ -223,8 +268,8 @@ void measure_model(const std::string& directory, const std::vector<Rewrite>& rew
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    fmt::print(stderr, "usage: git log -p -W | speculation_bench MODEL_DIR\n");
+  if (argc != 2 && argc != 3) {
+    fmt::print(stderr, "usage: git log -p -W | speculation_bench MODEL_DIR [SHAPE]\n");
     return 2;
   }
   const std::vector<Rewrite> rewrites = read_rewrites(std::cin, 200);
@@ -242,7 +287,9 @@ int main(int argc, char** argv) {
   }
   fmt::print("{} functions, {} lines, {} of them new or changed\n\n", rewrites.size(), n_lines,
              n_changed);
-  measure_rewrites(**tokenizer, rewrites);
+  fmt::print("the new function written by script, the old one at hand\n");
+  measure_rewrites(**tokenizer, rewrites, nullptr);
+  if (argc == 3) measure_on_gpu(**tokenizer, rewrites, argv[2]);
   measure_model(argv[1], rewrites);
   return 0;
 }
