@@ -12,8 +12,8 @@ TOY = os.environ.get("PK_TOY") == "1"  # the same program on a small model: test
 LANGUAGES = ["python", "c", "cpp", "cuda", "javascript", "typescript", "go", "rust", "java", "lua", "shell"]
 # Share of the drawn documents. Every language counts the same in the mean, so the small ones are drawn more often than
 # their texts' size would give, but not so often that they are learnt by heart.
-MIX = dict(python=.175, typescript=.115, javascript=.105, cpp=.115, c=.095, go=.095, rust=.105, java=.090,
-           cuda=.032, lua=.038, shell=.035)
+MIX = dict(python=.175, typescript=.120, javascript=.105, cpp=.115, c=.095, go=.095, rust=.105, java=.090,
+           cuda=.032, lua=.038, shell=.030)
 FENCE = {name: name for name in LANGUAGES} | {"shell": "bash"}
 
 if TOY:
