@@ -35,6 +35,7 @@ SHELL = re.compile(rb"#! ?/(usr/)?bin/(env )?(ba|da|k)?sh\b")
 SKIPPED = re.compile(r"(^|/)(third[_-]?party|vendor(ed)?|node_modules|testdata|\.git|debian/patches)(/|$)|\.min\.js$|\.d\.ts$")
 TEST_DATA = re.compile(r"(^|/)(test[-_]?data|fixtures?|__fixtures__|__snapshots__|snapshots|baselines?|generated|locales?|po)(/|$)"
                        r"|[_.-](generated|gen)\.\w+$|\.pb\.\w+$|_pb2\.py$|zz_generated", re.I)
+BUILT = re.compile(r"(^|/)(dist|build|bundles?|umd|cjs|esm|es|es5|es6|lib/(cjs|esm|commonjs|module))(/|$)|(^|/)dist-[^/]*/")  # of npm packages
 PACKAGE_BYTES = 6e6  # of one package and language, in an addition
 PART_BYTES = 34e6  # text of one archive: 7-Zip's PPMd makes about 4 MB of it
 
@@ -133,7 +134,7 @@ def package_files(job):
             unpack(archive, tree)
         may = may_take(archives, tree, source) if addition else None
         for rel, language, text, digest in files_of(tree, wanted, may):
-            if addition and size[language] > PACKAGE_BYTES:
+            if addition and (size[language] > PACKAGE_BYTES or (source.startswith("npm") and BUILT.search(rel))):
                 continue
             size[language] += len(text)
             out.append((rel, language, text, digest, line_hashes(text)))
