@@ -46,6 +46,10 @@ def good(text):
     return 1.6 <= n / len(zlib.compress(text.encode(), 1)) <= 9
 
 
+def digest_of(text):
+    return hashlib.blake2b(re.sub(r"\s+", "", text).encode(), digest_size=12).digest()
+
+
 def line_hashes(text):
     return np.array([hash(x) for x in map(str.strip, text.split("\n")) if len(x) >= 12], np.int64)
 
@@ -70,7 +74,7 @@ def clean(data, language):
             language = "c"
     if not good(text):
         return None
-    return language, text, hashlib.blake2b(re.sub(r"\s+", "", text).encode(), digest_size=12).digest()
+    return language, text, digest_of(text)
 
 
 class Duplicates:
@@ -78,6 +82,11 @@ class Duplicates:
 
     def __init__(self):
         self.digests, self.lines = set(), {}
+
+    def remember(self, language, text):
+        """What is kept already, elsewhere."""
+        self.digests.add(digest_of(text))
+        self.lines.setdefault(language, set()).update(line_hashes(text).tolist())
 
     def reason_against(self, language, digest, hashes):
         """None, and the file is remembered; else why it is not wanted."""

@@ -71,8 +71,9 @@ def is_held(language, name):
     return int(hashlib.blake2b(key, digest_size=4).hexdigest(), 16) % 100 == 0
 
 
-def is_extra(name):
-    return name.startswith((b"device\x01", b"new:"))
+def is_extra(language, name):
+    """Added to what the first pocket had: all that is later, and of other languages than Python what this machine has."""
+    return name.startswith(b"new:") or (language != "python" and name.startswith(b"device\x01"))
 
 
 def repository(name):
@@ -88,11 +89,11 @@ def without_relatives(language, parts):
     """Added files (of this machine, or of newer archives) that are held out by name or resemble a held-out file go."""
     known = set()
     for name, text in parts:
-        if is_held(language, name) and not is_extra(name):
+        if is_held(language, name) and not is_extra(language, name):
             known.update(lines_of(text))
     out = []
     for name, text in parts:
-        if is_extra(name):
+        if is_extra(language, name):
             lines = lines_of(text)
             if is_held(language, name) or sum(x in known for x in lines) >= .3 * max(1, len(lines)):
                 continue
@@ -103,9 +104,7 @@ def without_relatives(language, parts):
 def write_language(job):
     """data/LANG.bin holds paths and texts; .all.npy all files by repository, .held.npy the held-out rows in old order."""
     language, extra = job
-    parts = read_raw(language) + extra
-    if language != "python":
-        parts = without_relatives(language, parts)
+    parts = without_relatives(language, read_raw(language) + extra)
     rows, held, offset = [], [], 0
     with open(path("data", language + ".bin"), "wb") as f:
         for name, text in parts:
