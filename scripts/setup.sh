@@ -4,12 +4,13 @@
 #
 #   scripts/setup.sh             for the program and most tests
 #   scripts/setup.sh extension   also what packs the extension for VS Code
+#   scripts/setup.sh training    also PyTorch for the tests of the training program (0.9 GB); without it they are skipped
 #   scripts/setup.sh vscode      also the real VS Code of its tests (800 MB)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(scripts/packages.txt)
-if [ "${1:-}" = vscode ]; then packages+=(scripts/packages_vscode.txt); fi
+case "${1:-}" in vscode | training) packages+=("scripts/packages_$1.txt") ;; esac
 missing=()
 while read -r package; do
   # nodejs and npm may come from elsewhere than Debian: the command is what counts.

@@ -155,12 +155,34 @@ build() {
 
 phase_setup() {
   quiet setup scripts/setup.sh extension
+  setup_training_beside
+}
+
+# PyTorch comes beside the release build: only the tests of the training program want it, and they skip themselves, saying
+# so, where it can't be had.
+training_setup_pid=
+training_setup_start=
+setup_training_beside() {
+  training_setup_start=$SECONDS
+  scripts/setup.sh training >"$logs/setup-training.log" 2>&1 </dev/null &
+  training_setup_pid=$!
+}
+
+join_training_setup() {
+  [ -n "$training_setup_pid" ] || return 0
+  if wait "$training_setup_pid"; then
+    record 'setup of training, beside' "$training_setup_start" ok
+  else
+    record 'setup of training, beside' "$training_setup_start" "not there, its tests are skipped: see $logs/setup-training.log"
+  fi
+  training_setup_pid=
 }
 
 # What users get, built in fewer and larger files and for fewer GPUs: everything is built, and the tests run whose result
 # could depend on the optimiser, or that no sanitizer watches.
 phase_release() {
   quiet 'release build' build test
+  join_training_setup
   tests_beside 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz|workbench)$'
   tests_beside 'release end to end' test -L '^e2e$'
 }
@@ -202,5 +224,6 @@ for phase in "${wanted[@]}"; do
   fi
 done
 for phase in "${wanted[@]}"; do "phase_$phase"; done
+join_training_setup
 join_tests
 report

@@ -1,14 +1,10 @@
 """Attention of the training program inside documents, and healed prompts, at toy size on the CPU. Wants torch."""
-import sys
 import unittest
 
 import toy_corpus  # first: sets the work folder
 
-try:
-    import torch
-except ImportError:
-    print("torch is not installed")
-    sys.exit(77)
+toy_corpus.need("torch")
+import torch
 
 import attention
 import holes

@@ -54,21 +54,46 @@ class Sampling(unittest.TestCase):
             else:
                 self.assertEqual(suffix_at, ids.index(t.PREFIX) + 1)
             self.assertTrue(middle)
-            self.assertIn(self.tok.decode(before) + self.tok.decode(middle) + self.tok.decode(suffix), text)
+            before_text, after_text = self.tok.decode(before), self.tok.decode(suffix)
+            self.assertIn(before_text + self.tok.decode(middle) + after_text, text)
+            self.assertTrue(not before or text.startswith(before_text) or "\n" + before_text in text, "begins inside a line")
+            self.assertTrue(after_text[-1:] in ("", "\n") or text.endswith(after_text), "ends inside a line")
             for part in (before, middle, suffix):
                 self.assertEqual(self.tok.encode(self.tok.decode(part)).tolist(), part)
             seen[kind] += 1
         self.assertGreater(min(seen.values()), 20, seen)
 
     def test_other_files_stand_before_the_one_that_is_edited(self):
-        with_name = 0
-        for _, text, ids, _ in self.documents([CROSS_FILE], 60):
-            opening = ids[:ids.index(t.PREFIX)]
-            self.assertGreaterEqual(opening.count(t.FILE_SEP), 1)
-            if t.REPO in ids:
-                with_name += 1
-                self.assertTrue(self.tok.decode(opening).startswith("<|begin_of_text|><|repo_name|>incipit\n<|file_sep|>"))
+        with_name = others = 0
+        for language, _ in self.sampler.languages:
+            files = Files(language, held=False)
+            texts, kept = dict(map(files.get, range(len(files)))), Files(language)
+            hidden = {kept.get(i)[0] for i in range(len(kept))}
+            for own, ids in self.cross_file_documents(language, 60):
+                opening = ids[:ids.index(t.PREFIX)]
+                if t.REPO in ids:
+                    with_name += 1
+                    self.assertTrue(self.tok.decode(opening).startswith("<|begin_of_text|><|repo_name|>incipit\n<|file_sep|>"))
+                marks = [i for i, token in enumerate(opening) if token == t.FILE_SEP] + [len(opening)]
+                shown = [self.tok.decode(opening[a + 1:b]) for a, b in zip(marks, marks[1:])]
+                self.assertEqual(shown.pop(), own + "\n")
+                for name, _, body in (part.partition("\n") for part in shown):
+                    others += 1
+                    self.assertNotEqual(name, own)
+                    self.assertNotIn(name, hidden)
+                    self.assertTrue(body)
+                    self.assertIn(body, texts[name])
         self.assertGreater(with_name, 20)
+        self.assertGreater(others, 60)
+
+    def cross_file_documents(self, language, count):
+        """(path of the file, ids)"""
+        number = [name for name, _ in self.sampler.languages].index(language)
+        files = Files(language, held=False)
+        for k in range(count):
+            doc = self.sampler.document(number, k % len(files), CROSS_FILE, 2048, 100 + k)
+            if len(doc):
+                yield files.get(k % len(files))[0], (doc & 0x3FFF).tolist()
 
     def test_plain_documents_are_stretches_of_the_file(self):
         for _, text, ids, marks in self.documents([PLAIN], 40):
@@ -82,6 +107,15 @@ class Sampling(unittest.TestCase):
         self.assertEqual(a, b)
         self.assertNotEqual(a, self.sampler.document(0, 3, FIM, 500, 10).tolist())
 
+    def test_one_thread_gives_the_same_rows_for_the_same_seed(self):
+        def rows(seed):
+            self.sampler.start(mixture(256, True), 1, seed, 8)
+            taken = self.sampler.take()
+            self.sampler.stop()
+            return taken.tolist()
+        self.assertEqual(rows(7), rows(7))
+        self.assertNotEqual(rows(7), rows(8))
+
     def test_rows_are_full_and_hold_no_held_out_file(self):
         self.sampler.start(mixture(256, False), 2, 5, 16)
         rows = np.concatenate([self.sampler.take() for _ in range(4)])
@@ -94,10 +128,26 @@ class Sampling(unittest.TestCase):
         self.assertEqual(set(np.unique(weights[marked & (targets == t.EOS)])), {float(END_WEIGHT)})
         self.assertEqual(set(np.unique(weights[marked & (targets != t.EOS)])), {float(TARGET_WEIGHT)})
         self.assertEqual(set(np.unique(weights[~marked & (targets != t.PAD)])), {1.0})
+        self.assertFalse(self.shows_a_hidden_file(rows))
+
+    def shows_a_hidden_file(self, rows):
+        return any(toy_corpus.HIDDEN_WORD in self.tok.decode(row & 0x3FFF) for row in rows)
+
+    def test_a_held_out_file_would_be_seen_if_it_were_drawn(self):
         for language, held in self.sampler.languages:
             base = os.path.join(toy_corpus.WORK.name, "data", language)
-            self.assertTrue((np.load(base + ".index.npz")["weight"][held == 1] == 0).all())
+            index = dict(np.load(base + ".index.npz"))
+            self.assertTrue((index["weight"][held == 1] == 0).all())
+            self.assertTrue((index["weight"][held == 0] > 0).all())
             self.assertEqual(int(held.sum()), len(Files(language)))
+            self.assertGreater(int(held.sum()), 0)
+            np.savez(base + ".index.npz", **{**index, "weight": index["weight"] + 100 * held})
+            self.addCleanup(np.savez, base + ".index.npz", **index)
+        careless = Sampler(self.tok)
+        careless.start(mixture(256, False), 1, 5, 16)
+        rows = careless.take()
+        careless.stop()
+        self.assertTrue(self.shows_a_hidden_file(rows))
 
     def test_conversations_end_their_answer(self):
         self.assertGreater(len(self.chats), 5)

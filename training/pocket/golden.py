@@ -79,8 +79,8 @@ def entry(name, ids, logits, states, greedy, source, tok):
     z = logits.double()
     return dict(name=name, input_ids=ids, source=source, top20=[[int(a), float(b)] for a, b in zip(index, value)],
                 logits_mean=float(z.mean()), logits_std=float(z.std()), logsumexp=float(z.logsumexp(0)),
-                hidden_norm_last_position=[float(h[0, -1].norm()) for h in states],
-                hidden_norm_all_positions=[float(h[0].norm()) for h in states], greedy_32=greedy,
+                hidden_norm_last_position=[float(h[0, -1].double().norm()) for h in states],
+                hidden_norm_all_positions=[float(h[0].double().norm()) for h in states], greedy_32=greedy,
                 greedy_text=tok.decode(greedy))
 
 

@@ -25,8 +25,9 @@ def byte_of_char():
 
 
 def library():
-    """Compiles the encoder and sampler into the work folder if they are not there; returns the loaded library."""
-    so = path("libsampler.so")
+    """Compiles the encoder and sampler into the work folder if they are not there; returns the loaded library.
+    PK_LIBRARY: another place for it, where it may have been built already."""
+    so = os.environ.get("PK_LIBRARY") or path("libsampler.so")
     if not os.path.exists(so):
         tmp = "%s.%d" % (so, os.getpid())
         subprocess.run([os.environ.get("CXX", "g++"), "-O2", "-std=c++20", "-shared", "-fPIC", "-pthread", "-o", tmp,

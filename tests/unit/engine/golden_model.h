@@ -31,6 +31,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "engine/kv/page_table.h"
@@ -83,19 +84,24 @@ inline Arithmetic cpu_arithmetic(HeadFormat head) {
           .head = head == HeadFormat::kInt8 ? kEpsQuantised : 0};
 }
 
+inline Json read_golden(const std::string& path) {
+  std::ifstream in(path);
+  return Json::parse(in);
+}
+
 inline const Json& golden() {
-  static const Json file = [] {
-    std::ifstream in(INCIPIT_SOURCE_DIR "/tests/golden/model/pocket.json");
-    return Json::parse(in);
-  }();
+  static const Json file = read_golden(INCIPIT_SOURCE_DIR "/tests/golden/model/pocket.json");
   return file;
 }
 
-inline Weights<kernels::CpuTile> pocket(HeadFormat head) {
+// Of a checkpoint in Hugging Face layout.
+inline Weights<kernels::CpuTile> weights_of(const std::string& directory, HeadFormat head) {
   static const test::TempDir cache;
-  return load_weights(INCIPIT_SOURCE_DIR "/engine/models/pocket",
-                      {.head_format = head, .cache_dir = cache.path().string()})
-      .value();
+  return load_weights(directory, {.head_format = head, .cache_dir = cache.path().string()}).value();
+}
+
+inline Weights<kernels::CpuTile> pocket(HeadFormat head) {
+  return weights_of(INCIPIT_SOURCE_DIR "/engine/models/pocket", head);
 }
 
 // Tokens of one sequence from `position` on; logits of every row.
