@@ -35,7 +35,7 @@ struct Settings {
   int32_t chat_max_tokens = 1024;
   bool context_workspace = true;
   bool context_neighbours = true;
-  bool context_recent_edits = true;
+  bool context_recent_edits = false;
   bool hover = false;
   bool prewarm = true;
   std::string model;

@@ -59,8 +59,9 @@ TEST_F(Completion, PassesOnHowItWasAskedFor) {
   server.open(kUri, "pri");
   server.open("file:///work/b.py", "other");
   server.open("file:///work/c.gen.py", "generated");
-  client.notify("workspace/didChangeConfiguration",
-                {{"settings", {{"excludeFiles", {"*.GEN.py"}}}}});
+  client.notify(
+      "workspace/didChangeConfiguration",
+      {{"settings", {{"excludeFiles", {"*.GEN.py"}}, {"context", {{"neighbours", true}}}}}});
   Json asked = params(kUri, 0, 3);
   asked["context"] = {
       {"triggerKind", 1},
