@@ -55,6 +55,14 @@ const std::array kRows = {
                "Tell the model what other files of the workspace define of the names that are used "
                "near the cursor.",
                &Settings::context_workspace},
+    SettingRow{"context.neighbours",
+               "Tell the model lines of other open documents that are like those around the "
+               "cursor.",
+               &Settings::context_neighbours},
+    SettingRow{"context.recentEdits",
+               "Tell the model lines that were edited lately, of other open documents and of "
+               "far-away places of this one.",
+               &Settings::context_recent_edits},
     SettingRow{"explain.maxTokens", "Longest explanation, in tokens of the model.",
                IntegerSetting{&Settings::explain_max_tokens, 1, 4096}},
     SettingRow{"edit.maxTokens",

@@ -34,6 +34,8 @@ struct Settings {
   int32_t edit_max_tokens = 1024;
   int32_t chat_max_tokens = 1024;
   bool context_workspace = true;
+  bool context_neighbours = true;
+  bool context_recent_edits = false;
   bool hover = false;
   bool prewarm = true;
   std::string model;

@@ -281,6 +281,8 @@ void define_eval(CLI::App& app, EvalArguments& out) {
                  "its path, before this file) or comments (at its top) (default: none)")
       ->type_name("HOW")
       ->check(CLI::IsMember({"none", "files", "comments"}));
+  app.add_flag("--neighbours", out.neighbours,
+               "Tell the model lines of files beside each one, as if those were open");
   app.add_option("--min-confidence", out.min_confidence,
                  "Hide less sure suggestions, as incipit.completion.minConfidence does, 0..1 "
                  "(default: as the language server; 0: none)")

@@ -78,6 +78,8 @@ struct EvalArguments {
   int32_t max_files = 20;              // a language
   // How prompts are told of definitions in other files: "none", "files" or "comments".
   std::string definitions = "none";
+  // Whether the files beside one count as open documents, of which similar lines are shown.
+  bool neighbours = false;
   bool heals_tokens = true;
   double min_confidence = -1;  // of suggestions asked for while typing; < 0: as the server
   std::string out;             // a file for the JSON; empty: none

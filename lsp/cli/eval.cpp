@@ -67,6 +67,7 @@ Result<eval::EvalOptions> eval_options(const EvalArguments& arguments) {
   options.holes = arguments.holes;
   options.seed = arguments.seed;
   options.max_files = arguments.max_files;
+  options.neighbours = arguments.neighbours;
   if (!arguments.kinds.empty()) options.kinds.clear();
   for (const eval::HoleKind kind : eval::kHoleKinds) {
     const auto& asked = arguments.kinds;
@@ -93,8 +94,7 @@ Result<eval::EvalOptions> eval_options(const EvalArguments& arguments) {
 ContextChoice context_of(const EvalArguments& arguments, const CancelToken& cancel) {
   ContextChoice choice;
   if (arguments.definitions == "none" || cancel.cancelled()) return choice;
-  choice.definitions =
-      arguments.definitions == "files" ? DefinitionsAs::kFiles : DefinitionsAs::kComments;
+  choice.shown_as = arguments.definitions == "comments" ? FilesAs::kComments : FilesAs::kFiles;
   std::vector<std::string> folders;
   for (const std::string& path : arguments.paths) {
     std::error_code error;

@@ -8,7 +8,7 @@
 
 #include "engine/config/chat_prompt.h"
 #include "lsp/completion/code_task.h"
-#include "lsp/completion/prompt_builder.h"
+#include "lsp/completion/explain_prompt.h"
 #include "lsp/completion/prompt_text.h"
 #include "lsp/context/cursor_site.h"
 #include "lsp/context/secret_files.h"

@@ -56,8 +56,9 @@ void CompletionPipeline::explain(ExplainRequest request,
   std::get<ExplainEvent>(event).done(std::move(outcome));
 }
 
-void CompletionPipeline::follow(DocumentSnapshot document, size_t offset, bool prefill) {
-  PipelineEvent event = PrewarmEvent{std::move(document), offset, prefill};
+void CompletionPipeline::follow(DocumentSnapshot document, size_t offset, bool prefill,
+                                OpenDocumentsPtr open) {
+  PipelineEvent event = PrewarmEvent{std::move(document), offset, prefill, std::move(open)};
   impl_->inbox->post(event);
 }
 

@@ -19,6 +19,8 @@
 #include "lsp/completion/code_task.h"
 #include "lsp/completion/context_pieces.h"
 #include "lsp/completion/conversation.h"
+#include "lsp/completion/prompt_context.h"
+#include "lsp/document/open_documents.h"
 #include "lsp/document/snapshot.h"
 
 namespace incipit::lsp {
@@ -55,7 +57,7 @@ struct CompletionRequest {
   bool invoked = false;                      // asked for by hand, not by typing
   std::optional<std::string> selected_text;  // selectedCompletionInfo: suggestions must extend it
   size_t selected_start = 0;                 // … and replace from here to `offset`
-  std::vector<DocumentSnapshot> neighbours;  // other open documents, most recently used first
+  OpenDocumentsPtr open;                     // what prompts may be told of; null: nothing
   CompletionOptions options;
   CancelToken cancel;
 };
@@ -95,6 +97,7 @@ struct CompletionOutcome {
   std::string why_empty;              // for people; set whenever items is empty
   bool cancelled = false;
   CompletionTimings timings;
+  std::vector<ShownPiece> context;  // what the model was told of other files
 };
 
 // A question about code: what it does, or another task; or the next one of a conversation.
@@ -134,12 +137,13 @@ class CompletionPipeline {
 
   // Prefills the prompt that a request at this place would need. Best effort; a newer call for the
   // document replaces it.
-  void prewarm(DocumentSnapshot document, size_t offset) {
-    follow(std::move(document), offset, true);
+  void prewarm(DocumentSnapshot document, size_t offset, OpenDocumentsPtr open = nullptr) {
+    follow(std::move(document), offset, true, std::move(open));
   }
   // The document is this now, and the cursor probably there: what is being made for an older text
   // ends unless the user is typing it. With `prefill` what prewarm() does, too.
-  void follow(DocumentSnapshot document, size_t offset, bool prefill);
+  void follow(DocumentSnapshot document, size_t offset, bool prefill,
+              OpenDocumentsPtr open = nullptr);
   void forget(const std::string& uri);  // the document was closed
 
  private:

@@ -35,15 +35,14 @@ std::string lines_of(const IndexedDefinition& definition) {
 
 }  // namespace
 
-std::vector<ContextPiece> context_pieces(const ContextChoice& choice, const ContextPlace& place,
-                                         size_t max_bytes) {
+std::vector<ContextPiece> definition_pieces(const SymbolIndex& symbols, const ContextPlace& place,
+                                            size_t max_bytes) {
   std::vector<ContextPiece> pieces;
-  if (!choice.any() || place.file_path.empty() || place.language == nullptr) return pieces;
+  if (place.file_path.empty() || place.language == nullptr) return pieces;
   const RelatedQuery query{place.site->text, place.site->offset, std::string(place.file_path),
                            place.language, place.tree};
   size_t used = 0;
-  for (const RelatedDefinition& one :
-       related_definitions(*choice.symbols, query, kMaxDefinitions)) {
+  for (const RelatedDefinition& one : related_definitions(symbols, query, kMaxDefinitions)) {
     if (looks_secret(one.definition.path)) continue;
     const std::string path(shown_as(one.definition.path, place));
     const std::string lines = lines_of(one.definition);
@@ -53,12 +52,31 @@ std::vector<ContextPiece> context_pieces(const ContextChoice& choice, const Cont
     if (used + cost > max_bytes) continue;
     used += cost;
     if (piece == pieces.end()) {
-      pieces.push_back({path, lines});
+      pieces.push_back({ContextSource::kDefinitions, path, lines});
     } else {
       piece->text += lines;
     }
   }
   std::reverse(pieces.begin(), pieces.end());
+  return pieces;
+}
+
+std::vector<ContextPiece> open_pieces(const OpenDocuments& open, const ContextPlace& place,
+                                      size_t max_similar_bytes, size_t max_edited_bytes) {
+  std::vector<ContextPiece> pieces;
+  if (place.language == nullptr) return pieces;
+  const OpenPlace from{place.site->text, place.site->offset, place.language, place.shown_path,
+                       place.shown};
+  std::vector<OpenExcerpt> similar, edited;
+  if (open.similar) similar = similar_excerpts(open, from, max_similar_bytes);
+  if (open.edited) edited = edited_excerpts(open, from, similar, max_edited_bytes);
+  const auto take = [&](std::vector<OpenExcerpt>& excerpts, ContextSource source) {
+    for (auto it = excerpts.rbegin(); it != excerpts.rend(); ++it) {
+      pieces.push_back({source, std::move(it->path), std::move(it->text)});
+    }
+  };
+  take(similar, ContextSource::kSimilar);
+  take(edited, ContextSource::kEdited);
   return pieces;
 }
 
@@ -68,17 +86,14 @@ string_view repository_of(const ContextPlace& place) {
   return root.substr(root.rfind('/') + 1);
 }
 
-std::string as_comments(const std::vector<ContextPiece>& pieces, const Language& language) {
-  std::string result;
-  if (language.line_comment.empty()) return result;
+std::string as_comments(const ContextPiece& piece, const Language& language) {
+  if (language.line_comment.empty()) return "";
   const std::string mark = std::string(language.line_comment) + " ";
-  for (const ContextPiece& piece : pieces) {
-    result += mark + piece.path + "\n";
-    for (size_t at = 0; at < piece.text.size();) {
-      const size_t end = std::min(piece.text.find('\n', at), piece.text.size());
-      result += mark + piece.text.substr(at, end - at) + "\n";
-      at = end + 1;
-    }
+  std::string result = mark + piece.path + "\n";
+  for (size_t at = 0; at < piece.text.size();) {
+    const size_t end = std::min(piece.text.find('\n', at), piece.text.size());
+    result += mark + piece.text.substr(at, end - at) + "\n";
+    at = end + 1;
   }
   return result;
 }

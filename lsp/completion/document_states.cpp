@@ -24,9 +24,7 @@ DocumentStates::State& DocumentStates::state_of(const DocumentSnapshot& document
       find_language(document.language_id, document.path.empty() ? document.uri : document.path);
   if (state.prompts == nullptr) {
     state.prompts = std::make_unique<PromptBuilder>(*tokenizer_, format_);
-    if (context_.any()) {
-      state.prompts->use_context(context_, Uri::parse(document.uri).file_path().value_or(""));
-    }
+    state.prompts->use_context(context_, Uri::parse(document.uri).file_path().value_or(""));
   }
   if (language != state.language) {
     state.parser = language == nullptr ? nullptr : std::make_unique<DocumentParser>(*language);
@@ -58,17 +56,18 @@ Tree DocumentStates::late_tree(const Place& place) {
   return parser.tree_of(place.document.text);
 }
 
-Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens, PromptEnd where) {
+Result<Prompt> DocumentStates::prompt(const Place& place, int32_t budget_tokens, PromptEnd where,
+                                      const OpenDocuments* open) {
   State& state = state_of(place.document);
   return state.prompts->build(place.site, place.document.text, place.tree.get(),
-                              place.document.path, budget_tokens, where);
+                              place.document.path, budget_tokens, where, open);
 }
 
 Result<Prompt> DocumentStates::prompt_ahead(const Place& place, int32_t budget_tokens,
-                                            PromptEnd where) {
+                                            PromptEnd where, const OpenDocuments* open) {
   PromptBuilder ahead = *state_of(place.document).prompts;
   return ahead.build(place.site, place.document.text, place.tree.get(), place.document.path,
-                     budget_tokens, where);
+                     budget_tokens, where, open);
 }
 
 bool DocumentStates::repeats_last_prompt(const std::string& uri,

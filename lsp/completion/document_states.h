@@ -41,10 +41,12 @@ class DocumentStates {
   // The tree of a place that went without, when it was finished since.
   Tree late_tree(const Place& place);
   // For a request: the next prompt of this document starts from the window of this one.
-  Result<Prompt> prompt(const Place& place, int32_t budget_tokens, PromptEnd where);
+  Result<Prompt> prompt(const Place& place, int32_t budget_tokens, PromptEnd where,
+                        const OpenDocuments* open = nullptr);
   // What `prompt` would give now. Leaves no trace, so that prompts depend on the requests alone and
   // not on what ran ahead of them.
-  Result<Prompt> prompt_ahead(const Place& place, int32_t budget_tokens, PromptEnd where);
+  Result<Prompt> prompt_ahead(const Place& place, int32_t budget_tokens, PromptEnd where,
+                              const OpenDocuments* open = nullptr);
 
   // True when the engine was asked with these very tokens last for this document; notes them.
   bool repeats_last_prompt(const std::string& uri, const std::vector<engine::TokenId>& tokens);

@@ -25,7 +25,7 @@ CompletionRequest request_after(const CompletionRequest& request, const Completi
   text->replace(shown.replace_start, shown.replace_end - shown.replace_start, shown.insert_text);
   next.document.text = std::move(text);
   next.offset = shown.replace_start + shown.insert_text.size();
-  next.neighbours = request.neighbours;
+  next.open = request.open;
   next.options = request.options;
   return next;
 }

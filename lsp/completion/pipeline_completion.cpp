@@ -238,6 +238,7 @@ PipelineWorker::CompletionFlight& PipelineWorker::start_generation(StartEvent ev
   engine::GenerateRequest request = generate_request(event, site, prompt);
   CompletionFlight& flight = launch(std::move(event), std::move(place), std::move(site),
                                     prompt.left_off, std::move(request));
+  flight.context = std::move(prompt.context);
   flight.context_time =
       std::chrono::duration_cast<std::chrono::microseconds>(flight.submitted - t0);
   return flight;
@@ -261,8 +262,9 @@ void PipelineWorker::look(CompletionFlight& flight, const std::vector<engine::To
 Result<Prompt> PipelineWorker::prompt_of(const StartEvent& event, const Place& place) {
   const CompletionOptions& options = event.request.options;
   const int32_t budget = prompt_budget(options.context_tokens, options.max_tokens);
-  return event.ahead ? documents_.prompt_ahead(place, budget, options.prompt_end)
-                     : documents_.prompt(place, budget, options.prompt_end);
+  const OpenDocuments* open = event.request.open.get();
+  return event.ahead ? documents_.prompt_ahead(place, budget, options.prompt_end, open)
+                     : documents_.prompt(place, budget, options.prompt_end, open);
 }
 
 void PipelineWorker::finish(CompletionFlight flight, engine::Generation generation) {
@@ -271,6 +273,7 @@ void PipelineWorker::finish(CompletionFlight flight, engine::Generation generati
     return settle(flight.group);
   }
   CompletionOutcome outcome = outcome_of(flight, generation);
+  outcome.context = std::move(flight.context);
   outcome.timings.context = flight.context_time;
   outcome.timings.engine = generation.timings;
   outcome.timings.n_steps_to_first_token = generation.timings.n_steps_to_first_token;

@@ -34,6 +34,7 @@ struct PrewarmEvent {
   DocumentSnapshot document;
   size_t offset = 0;
   bool prefill = true;
+  OpenDocumentsPtr open;
 };
 struct ForgetEvent {
   std::string uri;

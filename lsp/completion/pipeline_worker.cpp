@@ -143,8 +143,9 @@ void PipelineWorker::on(PrewarmEvent event) {
   if (looks_secret(document.path) || looks_secret(document.uri)) return;
   if (holds_private_key(*document.text, event.offset, event.offset)) return;
   const Place place = documents_.read(document, event.offset);
-  Result<Prompt> prompt = documents_.prompt_ahead(
-      place, prompt_budget(options_.context_tokens, options_.max_tokens), options_.prompt_end);
+  Result<Prompt> prompt =
+      documents_.prompt_ahead(place, prompt_budget(options_.context_tokens, options_.max_tokens),
+                              options_.prompt_end, event.open.get());
   if (!prompt || documents_.repeats_last_prompt(document.uri, prompt->tokens)) return;
   cancel_prewarming();  // also of other documents: the user is here now
   engine::GenerateRequest request;

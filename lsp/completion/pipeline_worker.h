@@ -43,8 +43,9 @@ class PipelineWorker {
     std::string left_off;                      // see Prompt
     std::vector<engine::TokenId> tokens = {};  // generated so far
     std::string text = {};
-    uint64_t group = 0;  // in groups_, of a request that wants several; else 0
-    uint64_t seed = 0;   // of a draw; 0: the greedy one
+    uint64_t group = 0;                    // in groups_, of a request that wants several; else 0
+    uint64_t seed = 0;                     // of a draw; 0: the greedy one
+    std::vector<ShownPiece> context = {};  // see Prompt
     std::chrono::microseconds context_time{0};
     PipelineClock::time_point submitted{};  // to the engine
     size_t suggested_at = 0;   // when asked ahead: where the suggestion before it begins

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "engine/config/chat_prompt.h"
+#include "lsp/completion/prompt_cut.h"
 #include "lsp/completion/prompt_text.h"
 #include "lsp/context/file_header.h"
 
@@ -20,9 +20,6 @@ constexpr size_t kMaxPathTokens = 48;
 constexpr size_t kMaxSuffixTokens = 512;
 // Less room than this for the text before the cursor is of no use to any model.
 constexpr size_t kMinPrefixTokens = 16;
-// Code has three to four bytes a token. No more bytes than this a token are ever tokenised, so the
-// work is bounded by the budget, not by the document.
-constexpr size_t kMaxBytesPerToken = 8;
 // Bytes of the cursor's line by which its last token is found.
 constexpr size_t kMaxTokenContext = 256;
 
@@ -42,19 +39,8 @@ constexpr size_t kSuffixShare = 20;
 constexpr size_t kFreshShare = 60;
 constexpr size_t kHeaderShare = 20;
 constexpr size_t kTooCloseShare = 25;
-// Other files may take this share of the prefix budget, and no more than so many tokens.
-constexpr size_t kContextShare = 20;
-constexpr size_t kMaxContextTokens = 512;
-
-bool continues_utf8(string_view text, size_t at) {
-  return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
-}
-
-size_t line_start_at_or_after(string_view text, size_t at, size_t limit) {
-  if (at == 0) return 0;
-  const size_t line_end = text.find('\n', at - 1);
-  return line_end < limit ? line_end + 1 : limit;
-}
+// Code has three to four bytes a token: fewer are shown for sure.
+constexpr size_t kLeastBytesPerToken = 3;
 
 // Half a statement on the cursor's line can make one error of the whole function around it. The
 // tree without that line; null when there is no need for it.
@@ -111,118 +97,60 @@ PromptBuilder::Path PromptBuilder::short_path(string_view path, size_t max_token
   }
 }
 
-// Text after the cursor: whole lines where possible, so that the last one is not half a line.
-void PromptBuilder::take_suffix(string_view after, size_t max_tokens, PromptAnchor& anchor) const {
-  size_t size = std::min(after.size(), max_tokens * kMaxBytesPerToken);
-  while (size > 0 && continues_utf8(after, size)) --size;
-  std::vector<TokenId> tokens = tokenizer_->encode(with_lf(after.substr(0, size)));
-  const auto is_half_a_line = [&] {
-    return size > 0 && size < after.size() && after[size - 1] != '\n';
-  };
-  while (tokens.size() > max_tokens || is_half_a_line()) {
-    // Shrink by the surplus first, then to the last line end, unless that costs half of it.
-    size_t smaller = size;
-    if (tokens.size() > max_tokens) smaller = std::min(size - 1, size * max_tokens / tokens.size());
-    while (smaller > 0 && continues_utf8(after, smaller)) --smaller;
-    const size_t line_end = smaller == 0 ? string_view::npos : after.rfind('\n', smaller - 1);
-    const bool at_line = line_end != string_view::npos && line_end + 1 >= smaller / 2;
-    size = at_line ? line_end + 1 : smaller;
-    tokens = tokenizer_->encode(with_lf(after.substr(0, size)));
-    if (!at_line && tokens.size() <= max_tokens) break;
-    if (size == 0) break;
-  }
-  anchor.suffix = std::string(after.substr(0, size));
-  anchor.suffix_to_end = size == after.size();
-  anchor.suffix_tokens = std::move(tokens);
+ContextMaker PromptBuilder::context_maker() const {
+  const bool in_fim = layout() == PromptLayout::kFim;
+  return {*tokenizer_, in_fim ? &*format_->fim : nullptr, context_};
 }
 
-// The first byte to show so that what follows takes at most `max_tokens`: a top-level definition's
-// start if one is near, else a line's, else (one endless line) any character's.
-size_t PromptBuilder::window_start(const CursorSite& site, const SyntaxTree* tree,
-                                   size_t max_tokens) const {
-  const size_t reach = max_tokens * kMaxBytesPerToken;
-  size_t from = site.offset - std::min(site.offset, reach);
-  while (continues_utf8(site.text, from)) ++from;
-  const std::vector<TokenId> tokens =
-      tokenizer_->encode(site.text.substr(from, site.offset - from));
-  if (tokens.size() > max_tokens) {
-    size_t surplus = 0;
-    for (size_t i = 0; i < tokens.size() - max_tokens; ++i) {
-      surplus += tokenizer_->bytes(tokens[i]).size();
-    }
-    from += surplus;
-    while (continues_utf8(site.text, from)) ++from;
-  } else if (from == 0) {
-    return 0;
-  }
-  const size_t half = from + (site.offset - from) / 2;
-  if (tree != nullptr) {
-    const size_t node = top_level_start_in(*tree, {from, half});
-    if (node < half) return node;
-  }
-  const size_t line = line_start_at_or_after(site.text, from, half);
-  return line < half ? line : from;
+// What of the document is shown anyway is not known before its window is; but nearly.
+ContextPlace PromptBuilder::context_place(const Ask& ask, const PromptAnchor& anchor,
+                                          Budget budget) const {
+  const Language* language = ask.tree != nullptr
+                                 ? &ask.tree->language()
+                                 : find_language("", ask.path.empty() ? file_path_ : ask.path);
+  const size_t before = budget.prefix * kFreshShare / 100 * kLeastBytesPerToken;
+  const size_t start = ask.site.offset - std::min(ask.site.offset, before);
+  return {&ask.site,  ask.tree, language,
+          file_path_, ask.path, {start, anchor.suffix_start + anchor.suffix.size()}};
 }
 
-// Other files: as tokens before this one, or as text (returned) at its top.
-std::string PromptBuilder::take_context(const CursorSite& site, const SyntaxTree* tree,
-                                        string_view path, Budget budget,
-                                        PromptAnchor& anchor) const {
-  if (!context_.any()) return "";
-  const size_t max_tokens = std::min(kMaxContextTokens, budget.prefix * kContextShare / 100);
-  const Language* language =
-      tree != nullptr ? &tree->language() : find_language("", path.empty() ? file_path_ : path);
-  const ContextPlace place{&site, tree, language, file_path_, path};
-  const std::vector<ContextPiece> pieces = context_pieces(context_, place, max_tokens * 3);
-  if (pieces.empty()) return "";
-  const TokenId separator = layout() == PromptLayout::kFim ? format_->fim->file_separator : -1;
-  if (context_.definitions == DefinitionsAs::kComments || separator < 0) {
-    std::string text = as_comments(pieces, *language);
-    return tokenizer_->encode(text).size() <= max_tokens ? text : "";
-  }
-  const string_view repository = repository_of(place);
-  if (format_->fim->repository >= 0 && !repository.empty()) {
-    anchor.context_tokens.push_back(format_->fim->repository);
-    tokenizer_->encode_append(std::string(repository) + "\n", anchor.context_tokens);
-  }
-  for (const ContextPiece& piece : pieces) {
-    const std::vector<TokenId> tokens = tokenizer_->encode(piece.path + "\n" + piece.text);
-    if (anchor.context_tokens.size() + tokens.size() + 1 > max_tokens) continue;
-    anchor.context_tokens.push_back(separator);
-    anchor.context_tokens.insert(anchor.context_tokens.end(), tokens.begin(), tokens.end());
-  }
-  return "";
+size_t PromptBuilder::size_of(const PromptContext& context) const {
+  const std::string text = context.text();
+  return context.tokens().size() + (text.empty() ? 0 : tokenizer_->encode(text).size());
 }
 
-PromptAnchor PromptBuilder::new_anchor(const CursorSite& site, size_t suffix_start,
-                                       const SyntaxTree* tree, string_view path,
-                                       Budget budget) const {
+PromptAnchor PromptBuilder::new_anchor(const Ask& ask, size_t suffix_start, Budget budget) const {
+  const CursorSite& site = ask.site;
+  const SyntaxTree* tree = ask.tree;
   PromptAnchor anchor;
   anchor.suffix_start = suffix_start;
   if (layout() == PromptLayout::kInstruct || layout() == PromptLayout::kBase) {
     const size_t reach = budget.prefix * kMaxBytesPerToken;
     const size_t from = site.offset - std::min(site.offset, reach);
     anchor.fence = fence_around(site.text.substr(from, 2 * reach));
-    const Language* language = tree != nullptr ? &tree->language() : find_language("", path);
+    const Language* language = tree != nullptr ? &tree->language() : find_language("", ask.path);
     if (language != nullptr) anchor.language = language->fence;
   }
-  take_suffix(site.text.substr(suffix_start), budget.suffix, anchor);
-  anchor.header = take_context(site, tree, path, budget, anchor);
-  const size_t taken = anchor.context_tokens.size() +
-                       (anchor.header.empty() ? 0 : tokenizer_->encode(anchor.header).size());
-  budget.prefix -= std::min(budget.prefix, taken);
+  CutText after = cut_after(*tokenizer_, site.text.substr(suffix_start), budget.suffix);
+  anchor.suffix = std::move(after.text);
+  anchor.suffix_to_end = after.to_end;
+  anchor.suffix_tokens = std::move(after.tokens);
+  anchor.context =
+      context_maker().make(context_place(ask, anchor, budget), ask.open, budget.prefix);
+  budget.prefix -= std::min(budget.prefix, size_of(anchor.context));
   // All of it while that fits with room to type; otherwise a good part of it.
   const size_t roomy = budget.prefix - budget.prefix / 10;
   if (site.offset <= roomy * kMaxBytesPerToken &&
       tokenizer_->encode(with_lf(site.text.substr(0, site.offset))).size() <= roomy) {
     return anchor;
   }
-  anchor.start = window_start(site, tree, budget.prefix * kFreshShare / 100);
+  anchor.start =
+      window_start(*tokenizer_, site.text, site.offset, tree, budget.prefix * kFreshShare / 100);
   if (tree != nullptr) {
     const size_t max_bytes = budget.prefix * kHeaderShare / 100 * 3;
     const Tree calm = without_line(*tree, site);
     const string_view kept = site.text.substr(anchor.start, site.offset - anchor.start);
-    anchor.header += file_header(calm == nullptr ? *tree : *calm, anchor.start, kept, max_bytes);
+    anchor.header = file_header(calm == nullptr ? *tree : *calm, anchor.start, kept, max_bytes);
   }
   return anchor;
 }
@@ -255,7 +183,7 @@ PromptBuilder::Prefix PromptBuilder::prefix_of(const PromptAnchor& anchor, strin
                                                size_t end) const {
   const size_t start = std::min(end, anchor.start);
   const size_t split = places_answer() ? std::clamp(anchor.answer_start, start, end) : end;
-  return {anchor.header + with_lf(text.substr(start, split - start)),
+  return {anchor.context.text() + anchor.header + with_lf(text.substr(start, split - start)),
           with_lf(text.substr(split, end - split))};
 }
 
@@ -268,7 +196,7 @@ std::vector<TokenId> PromptBuilder::with_fim_tokens(const std::vector<TokenId>& 
     out.insert(out.end(), tokens.begin(), tokens.end());
   };
   if (format_->bos >= 0) out.push_back(format_->bos);
-  append(anchor.context_tokens);
+  append(anchor.context.tokens());
   if (fim.file_separator >= 0 && !path.empty()) {
     out.push_back(fim.file_separator);
     append(path);
@@ -300,6 +228,7 @@ Prompt PromptBuilder::assemble(const Path& path, const PromptAnchor& anchor, str
                                size_t end) const {
   Prompt prompt;
   prompt.window_start = anchor.start;
+  prompt.context = anchor.context.shown();
   const Prefix prefix = prefix_of(anchor, text, end);
   switch (layout()) {
     case PromptLayout::kFim:
@@ -320,9 +249,10 @@ Prompt PromptBuilder::assemble(const Path& path, const PromptAnchor& anchor, str
 
 Result<Prompt> PromptBuilder::build(const CursorSite& site, const Text& text,
                                     const SyntaxTree* tree, string_view path, int32_t budget_tokens,
-                                    PromptEnd where) {
+                                    PromptEnd where, const OpenDocuments* open) {
   const size_t n = n_left_off(site, where);
-  Result<Prompt> prompt = build_shown(site, text, tree, path, budget_tokens, site.offset - n);
+  window_.follow(text);
+  Result<Prompt> prompt = build_shown({site, tree, path, open}, budget_tokens, site.offset - n);
   if (prompt) prompt->left_off = std::string(site.before.substr(site.before.size() - n));
   return prompt;
 }
@@ -343,11 +273,38 @@ size_t PromptBuilder::n_left_off(const CursorSite& site, PromptEnd where) const 
   return is_blank(line.substr(line.size() - n)) ? 0 : n;
 }
 
-Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& text,
-                                          const SyntaxTree* tree, string_view path,
-                                          int32_t budget_tokens, size_t end) {
+// The prompt of an anchor that still serves; none: make one.
+std::optional<Prompt> PromptBuilder::build_again(const Ask& ask, const Path& path, Budget budget,
+                                                 size_t suffix_start, size_t end) {
+  for (PromptAnchor* anchor = window_.find(ask.site.offset, suffix_start); anchor != nullptr;
+       anchor = window_.find(ask.site.offset, suffix_start)) {
+    if (ask.site.offset - anchor->start <= budget.prefix * kMaxBytesPerToken &&
+        anchor->suffix_tokens.size() <= budget.suffix) {
+      place_answer(ask.site, *anchor);
+      context_maker().renew(context_place(ask, *anchor, budget), ask.open, budget.prefix,
+                            anchor->context);
+      Prompt prompt = assemble(path, *anchor, ask.site.text, end);
+      const size_t size = prefix_size(prompt, *anchor, budget);
+      const size_t others = std::min(size, size_of(anchor->context));
+      const bool too_close =
+          anchor->start > 0 && size - others < (budget.prefix - others) * kTooCloseShare / 100;
+      if (size <= budget.prefix && !too_close) return prompt;
+    }
+    window_.drop(anchor);
+  }
+  return std::nullopt;
+}
+
+size_t PromptBuilder::prefix_size(const Prompt& prompt, const PromptAnchor& anchor,
+                                  Budget budget) const {
+  const size_t others = budget.fixed + anchor.suffix_tokens.size();
+  return prompt.tokens.size() - std::min(prompt.tokens.size(), others);
+}
+
+Result<Prompt> PromptBuilder::build_shown(const Ask& ask, int32_t budget_tokens, size_t end) {
+  const CursorSite& site = ask.site;
   const size_t max_path = std::min<size_t>(kMaxPathTokens, std::max(budget_tokens, 0) / 8);
-  const Path shown_path = short_path(path, max_path);
+  const Path shown_path = short_path(ask.path, max_path);
   const Budget budget = budget_for(shown_path, budget_tokens);
   if (budget.prefix < kMinPrefixTokens) {
     return Error{ErrorCode::kInvalidArgument,
@@ -357,36 +314,19 @@ Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& te
   // Closers after the cursor are the editor's: they come and go while the user types, and the
   // model may write them itself.
   const size_t suffix_start = site.tail == LineTail::kClosers ? site.line_end : site.offset;
-  const auto prefix_size = [&](const Prompt& prompt, const PromptAnchor& anchor) {
-    const size_t others = budget.fixed + anchor.suffix_tokens.size();
-    return prompt.tokens.size() - std::min(prompt.tokens.size(), others);
-  };
+  if (auto again = build_again(ask, shown_path, budget, suffix_start, end)) return *again;
 
-  window_.follow(text);
-  for (PromptAnchor* anchor = window_.find(site.offset, suffix_start); anchor != nullptr;
-       anchor = window_.find(site.offset, suffix_start)) {
-    if (site.offset - anchor->start <= budget.prefix * kMaxBytesPerToken &&
-        anchor->suffix_tokens.size() <= budget.suffix) {
-      place_answer(site, *anchor);
-      Prompt prompt = assemble(shown_path, *anchor, site.text, end);
-      const size_t size = prefix_size(prompt, *anchor);
-      const bool too_close = anchor->start > 0 && size < budget.prefix * kTooCloseShare / 100;
-      if (size <= budget.prefix && !too_close) return prompt;
-    }
-    window_.drop(anchor);
-  }
-
-  PromptAnchor& anchor = window_.add(new_anchor(site, suffix_start, tree, path, budget));
+  PromptAnchor& anchor = window_.add(new_anchor(ask, suffix_start, budget));
   anchor.answer_start = new_answer_start(site, anchor.start);
   Prompt prompt = assemble(shown_path, anchor, site.text, end);
-  if (prefix_size(prompt, anchor) > budget.prefix) {
+  if (prefix_size(prompt, anchor, budget) > budget.prefix) {
     // The header came on top of a window that was full already.
     anchor.header.clear();
     prompt = assemble(shown_path, anchor, site.text, end);
   }
   // Text that takes more tokens cut than whole.
-  for (size_t size = prefix_size(prompt, anchor); size > budget.prefix && anchor.start < end;
-       size = prefix_size(prompt, anchor)) {
+  for (size_t size = prefix_size(prompt, anchor, budget);
+       size > budget.prefix && anchor.start < end; size = prefix_size(prompt, anchor, budget)) {
     const size_t n_bytes = end - anchor.start;
     anchor.start += std::max<size_t>(1, n_bytes * (size - budget.prefix) / size);
     while (continues_utf8(site.text, anchor.start)) ++anchor.start;
@@ -394,56 +334,6 @@ Result<Prompt> PromptBuilder::build_shown(const CursorSite& site, const Text& te
     prompt = assemble(shown_path, anchor, site.text, end);
   }
   return prompt;
-}
-
-Result<std::vector<TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
-                                            const engine::PromptFormat& format,
-                                            string_view language, string_view code,
-                                            int32_t budget_tokens) {
-  if (!format.chat) {
-    return Error{ErrorCode::kUnsupported,
-                 "this model has no chat format, so it cannot explain code"};
-  }
-  const engine::ChatFormat& chat = *format.chat;
-  // One pass, so that "{code}" inside of the code stays what it is.
-  const auto fill = [&](string_view part) {
-    std::string result;
-    for (size_t at = 0; at < chat.explain_template.size();) {
-      const string_view rest = string_view(chat.explain_template).substr(at);
-      if (rest.starts_with("{language}")) {
-        result += language;
-        at += string_view("{language}").size();
-      } else if (rest.starts_with("{code}")) {
-        result += part;
-        at += string_view("{code}").size();
-      } else {
-        result += rest.front();
-        ++at;
-      }
-    }
-    return result;
-  };
-  const auto wrap = [&](const std::string& question) {
-    const engine::ChatTurn turn{"user", question};
-    return engine::chat_prompt(tokenizer, format.bos, chat, {&turn, 1});
-  };
-
-  const size_t budget = static_cast<size_t>(std::max(budget_tokens, 0));
-  const std::string whole = with_lf(trim_right(code));
-  size_t size = std::min(whole.size(), budget * kMaxBytesPerToken);
-  for (;;) {
-    while (size > 0 && continues_utf8(whole, size)) --size;
-    if (size < whole.size() && size > 0) {  // whole lines where there is more than one
-      const size_t line_end = whole.rfind('\n', size - 1);
-      if (line_end != std::string::npos && line_end > size / 2) size = line_end;
-    }
-    std::vector<TokenId> tokens = wrap(fill(trim_right(string_view(whole).substr(0, size))));
-    if (tokens.size() <= budget) return tokens;
-    if (size == 0) {
-      return Error{ErrorCode::kInvalidArgument, "the model's context leaves no room for the code"};
-    }
-    size = std::min(size - 1, size * budget / tokens.size());
-  }
 }
 
 }  // namespace incipit::lsp

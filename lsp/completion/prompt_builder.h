@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,6 +27,7 @@ struct Prompt {
   size_t window_start = 0;  // first byte of the document that is shown
   std::string left_off;     // what stands before the cursor and is to be generated anew
   std::vector<std::string> stop_strings;  // beside the model's stop tokens: the end of a fence
+  std::vector<ShownPiece> context;        // what it says of other files
 };
 
 class PromptBuilder {
@@ -33,17 +35,19 @@ class PromptBuilder {
   PromptBuilder(const engine::Tokenizer& tokenizer, const engine::PromptFormat& format)
       : tokenizer_(&tokenizer), format_(&format) {}
 
-  // From now on anchors are told of other files, too. `file_path` is this document's, absolute.
+  // How anchors are told of other files. `file_path` is this document's, absolute; empty: it lies
+  // nowhere.
   void use_context(ContextChoice choice, std::string file_path) {
     context_ = std::move(choice);
     file_path_ = std::move(file_path);
   }
 
   // `site` looks at *text; `tree` is the text's or null. At most `budget_tokens`; an error says why
-  // that is not enough.
+  // that is not enough. `open`: what else is open, or null.
   Result<Prompt> build(const CursorSite& site, const Text& text, const SyntaxTree* tree,
                        std::string_view path, int32_t budget_tokens,
-                       PromptEnd where = PromptEnd::kBeforeToken);
+                       PromptEnd where = PromptEnd::kBeforeToken,
+                       const OpenDocuments* open = nullptr);
 
  private:
   struct Budget {
@@ -54,6 +58,12 @@ class PromptBuilder {
   struct Path {
     std::string_view text;
     std::vector<engine::TokenId> tokens;  // with a line end
+  };
+  struct Ask {
+    const CursorSite& site;
+    const SyntaxTree* tree;
+    std::string_view path;
+    const OpenDocuments* open;
   };
   // The text before the cursor. Where the layout has it in two places (places_answer), `begun`
   // stands behind the text after the cursor, else it is empty.
@@ -66,12 +76,10 @@ class PromptBuilder {
   bool places_answer() const;
   Budget budget_for(const Path& path, int32_t budget_tokens) const;
   Path short_path(std::string_view path, size_t max_tokens) const;
-  PromptAnchor new_anchor(const CursorSite& site, size_t suffix_start, const SyntaxTree* tree,
-                          std::string_view path, Budget budget) const;
-  std::string take_context(const CursorSite& site, const SyntaxTree* tree, std::string_view path,
-                           Budget budget, PromptAnchor& anchor) const;
-  size_t window_start(const CursorSite& site, const SyntaxTree* tree, size_t max_tokens) const;
-  void take_suffix(std::string_view after, size_t max_tokens, PromptAnchor& anchor) const;
+  ContextMaker context_maker() const;
+  ContextPlace context_place(const Ask& ask, const PromptAnchor& anchor, Budget budget) const;
+  size_t size_of(const PromptContext& context) const;
+  PromptAnchor new_anchor(const Ask& ask, size_t suffix_start, Budget budget) const;
   size_t new_answer_start(const CursorSite& site, size_t window_start) const;
   void place_answer(const CursorSite& site, PromptAnchor& anchor) const;
   // The text before the cursor that is shown ends at `end`.
@@ -83,8 +91,10 @@ class PromptBuilder {
                                         const Prefix& prefix, std::string_view after) const;
   Prompt assemble(const Path& path, const PromptAnchor& anchor, std::string_view text,
                   size_t end) const;
-  Result<Prompt> build_shown(const CursorSite& site, const Text& text, const SyntaxTree* tree,
-                             std::string_view path, int32_t budget_tokens, size_t end);
+  size_t prefix_size(const Prompt& prompt, const PromptAnchor& anchor, Budget budget) const;
+  std::optional<Prompt> build_again(const Ask& ask, const Path& path, Budget budget,
+                                    size_t suffix_start, size_t end);
+  Result<Prompt> build_shown(const Ask& ask, int32_t budget_tokens, size_t end);
 
   const engine::Tokenizer* tokenizer_;
   const engine::PromptFormat* format_;
@@ -92,12 +102,5 @@ class PromptBuilder {
   std::string file_path_;
   PromptWindow window_;
 };
-
-// The question of an explanation: the selection in the model's chat format. Long selections lose
-// their end. Errors: the model has no chat format; the budget holds no code at all.
-Result<std::vector<engine::TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
-                                                    const engine::PromptFormat& format,
-                                                    std::string_view language,
-                                                    std::string_view code, int32_t budget_tokens);
 
 }  // namespace incipit::lsp

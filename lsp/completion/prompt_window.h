@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "engine/base/ids.h"
+#include "lsp/completion/prompt_context.h"
 #include "lsp/context/cursor_site.h"
 #include "lsp/syntax/parser.h"
 
@@ -19,10 +20,9 @@ namespace incipit::lsp {
 
 // One place of the document that was worked at.
 struct PromptAnchor {
-  size_t start = 0;    // first byte of the document that the prompt shows
-  std::string header;  // what stands for the text before `start`; made once per anchor
-  // Pieces of other files, each with its control token, that stand before this file.
-  std::vector<engine::TokenId> context_tokens;
+  size_t start = 0;            // first byte of the document that the prompt shows
+  std::string header;          // what stands for the text before `start`; made once per anchor
+  PromptContext context;       // what stands before this file, or at its top
   size_t suffix_start = 0;     // where the picture of the text after the cursor began
   std::string suffix;          // that text, as it was, with the document's own line ends
   bool suffix_to_end = false;  // … up to the end of the document

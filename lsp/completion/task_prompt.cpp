@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/config/chat_prompt.h"
-#include "lsp/completion/prompt_builder.h"
+#include "lsp/completion/explain_prompt.h"
 #include "lsp/completion/prompt_text.h"
 #include "lsp/context/cursor_site.h"
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "lsp/context/cursor_site.h"
+#include "lsp/context/names.h"
 #include "lsp/syntax/scope.h"
 
 namespace incipit::lsp {
@@ -30,15 +31,6 @@ constexpr double kHalfWay = 400;
 constexpr double kImported = 4;
 constexpr double kSameFolder = 2;
 
-// Languages whose files use each other's definitions.
-int family_of(const Language& language) {
-  const string_view name = language.name;
-  if (name == "c" || name == "cpp" || name == "cuda") return 1;
-  if (name == "javascript" || name == "typescript" || name == "tsx") return 2;
-  if (name == "java" || name == "kotlin") return 3;
-  return 16 + static_cast<int>(&language - all_languages().data());
-}
-
 struct NearName {
   string_view name;
   double nearness = 0;  // 1 at the cursor
@@ -48,22 +40,11 @@ std::vector<NearName> names_near(string_view text, size_t offset) {
   const size_t from = offset - std::min(offset, kBytesBefore);
   const size_t to = std::min(text.size(), offset + kBytesAfter);
   std::map<string_view, double> found;
-  for (size_t at = from; at < to;) {
-    if (!is_identifier(text[at])) {
-      ++at;
-      continue;
-    }
-    size_t end = at;
-    while (end < to && is_identifier(text[end])) ++end;
-    const string_view name = text.substr(at, end - at);
-    const bool is_number = name.front() >= '0' && name.front() <= '9';
-    if (name.size() >= kMinNameBytes && !is_number) {
-      const double away = static_cast<double>(at < offset ? offset - at : at - offset);
-      double& nearness = found[name];
-      nearness = std::max(nearness, kHalfWay / (kHalfWay + away));
-    }
-    at = end;
-  }
+  for_each_name(text, from, to, kMinNameBytes, [&](string_view name, size_t at) {
+    const double away = static_cast<double>(at < offset ? offset - at : at - offset);
+    double& nearness = found[name];
+    nearness = std::max(nearness, kHalfWay / (kHalfWay + away));
+  });
   std::vector<NearName> result;
   for (const auto& [name, nearness] : found) result.push_back({name, nearness});
   std::stable_sort(result.begin(), result.end(),
@@ -137,7 +118,7 @@ std::vector<RelatedDefinition> related_definitions(const SymbolIndex& index,
     if (own.names.contains(near.name)) continue;
     std::vector<IndexedDefinition> places = index.find(near.name);
     std::erase_if(places, [&](const IndexedDefinition& place) {
-      return place.path == query.path || family_of(*place.language) != family_of(*query.language);
+      return place.path == query.path || !are_related(*place.language, *query.language);
     });
     if (places.size() > kMaxPlaces) continue;
     for (IndexedDefinition& place : places) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "lsp/document/edited_spans.h"
 #include "lsp/document/line_index.h"
 #include "lsp/document/position_mapper.h"
 #include "lsp/document/snapshot.h"
@@ -30,10 +31,13 @@ class Document {
   // brackets or quotes. The end of the text before any change.
   size_t edit_offset() const { return edit_offset_; }
 
+  const EditedSpans& edits() const { return edits_; }
+
   void set_version(int64_t version);
-  // A range whose end lies before its start is taken the other way round.
-  void replace(const Range& range, std::string_view text, PositionEncoding encoding);
-  void replace_all(std::string text);
+  // A range whose end lies before its start is taken the other way round. `when`: see EditedSpan.
+  void replace(const Range& range, std::string_view text, PositionEncoding encoding,
+               uint64_t when = 0);
+  void replace_all(std::string text, uint64_t when = 0);
 
   // `path` is what the model is shown.
   DocumentSnapshot snapshot(const std::string& path) const;
@@ -46,6 +50,7 @@ class Document {
   std::string text_;
   LineIndex lines_;
   size_t edit_offset_ = 0;
+  EditedSpans edits_;
   mutable std::shared_ptr<const std::string> shared_text_;  // of this version, once asked for
 };
 

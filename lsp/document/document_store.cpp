@@ -48,6 +48,7 @@ DocumentStore::Entry* DocumentStore::entry_of(const std::string& uri) {
 const Document* DocumentStore::open(const TextDocumentItem& item) {
   auto& entry = documents_[Uri::parse(item.uri).key()];
   if (entry) log::warn("didOpen: {} is open already; the new text counts", item.uri);
+  forget_closed(item.uri);
   entry = std::make_unique<Entry>(
       Entry{Document(item.uri, item.languageId.value_or(""), item.version.value_or(0), item.text),
             ++clock_});
@@ -62,11 +63,12 @@ const Document* DocumentStore::change(const DidChangeParams& params, PositionEnc
     return nullptr;
   }
   Document& document = entry->document;
+  entry->used = ++clock_;
   for (const ContentChange& change : params.contentChanges) {
     if (change.range) {
-      document.replace(*change.range, change.text, encoding);
+      document.replace(*change.range, change.text, encoding, entry->used);
     } else {
-      document.replace_all(change.text);
+      document.replace_all(change.text, entry->used);
     }
   }
   const int64_t version = params.textDocument.version.value_or(document.version() + 1);
@@ -74,14 +76,27 @@ const Document* DocumentStore::change(const DidChangeParams& params, PositionEnc
     log::warn("didChange: {}: want a version above {}, found {}", uri, document.version(), version);
   }
   document.set_version(version);
-  entry->used = ++clock_;
   return &document;
 }
 
 bool DocumentStore::close(const std::string& uri) {
-  if (documents_.erase(Uri::parse(uri).key()) > 0) return true;
-  log::warn("didClose: {} is not open", uri);
-  return false;
+  const auto found = documents_.find(Uri::parse(uri).key());
+  if (found == documents_.end()) {
+    log::warn("didClose: {} is not open", uri);
+    return false;
+  }
+  if (found->second->document.text().size() <= kMaxClosedBytes) {
+    closed_.insert(closed_.begin(), std::move(found->second));
+    if (closed_.size() > kMaxClosed) closed_.pop_back();
+  }
+  documents_.erase(found);
+  return true;
+}
+
+void DocumentStore::forget_closed(const std::string& uri) {
+  std::erase_if(closed_, [key = Uri::parse(uri).key()](const auto& entry) {
+    return entry->document.parsed_uri().key() == key;
+  });
 }
 
 const Document* DocumentStore::find(const std::string& uri) const {
@@ -93,16 +108,15 @@ DocumentSnapshot DocumentStore::snapshot(const Document& document) const {
   return document.snapshot(shown_path(document.parsed_uri()));
 }
 
-std::vector<const Document*> DocumentStore::others(const Document& than) const {
-  std::vector<const Entry*> entries;
+std::vector<DocumentStore::Other> DocumentStore::others(const Document& than) const {
+  std::vector<Other> others;
   for (const auto& [key, entry] : documents_) {
-    if (&entry->document != &than) entries.push_back(entry.get());
+    if (&entry->document != &than) others.push_back({&entry->document, entry->used});
   }
-  std::sort(entries.begin(), entries.end(),
-            [](const Entry* a, const Entry* b) { return a->used > b->used; });
-  std::vector<const Document*> documents;
-  for (const Entry* entry : entries) documents.push_back(&entry->document);
-  return documents;
+  std::sort(others.begin(), others.end(),
+            [](const Other& a, const Other& b) { return a.used > b.used; });
+  for (const auto& entry : closed_) others.push_back({&entry->document, entry->used});
+  return others;
 }
 
 const Document* DocumentStore::most_recent() const {

@@ -27,8 +27,16 @@ class DocumentStore {
 
   const Document* find(const std::string& uri) const;
   DocumentSnapshot snapshot(const Document& document) const;
-  // Other documents, the most recently changed or opened first.
-  std::vector<const Document*> others(const Document& than) const;
+  // Other documents, the most recently changed or opened first; then those that were closed last,
+  // as they were then: kMaxClosed of at most kMaxClosedBytes.
+  struct Other {
+    const Document* document = nullptr;
+    uint64_t used = 0;  // grows with every change and opening of any document
+  };
+  static constexpr size_t kMaxClosed = 4;
+  static constexpr size_t kMaxClosedBytes = size_t{256} << 10;
+  std::vector<Other> others(const Document& than) const;
+  void forget_closed(const std::string& uri);  // its file is another one now
   const Document* most_recent() const;
   size_t size() const { return documents_.size(); }
 
@@ -51,6 +59,7 @@ class DocumentStore {
   Entry* entry_of(const std::string& uri);
 
   std::map<std::string, std::unique_ptr<Entry>> documents_;  // by Uri::key
+  std::vector<std::unique_ptr<Entry>> closed_;               // the last one first
   std::vector<Folder> folders_;
   uint64_t clock_ = 0;
 };

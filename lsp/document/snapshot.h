@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
+
+#include "lsp/document/edited_spans.h"
 
 namespace incipit::lsp {
 
@@ -14,7 +17,8 @@ struct DocumentSnapshot {
   std::string language_id;  // as the client names it: "cpp", "c++", "python", …
   int64_t version = 0;
   std::shared_ptr<const std::string>
-      text;  // UTF-8 as received; invalid sequences were replaced by U+FFFD
+      text;                       // UTF-8 as received; invalid sequences were replaced by U+FFFD
+  std::vector<EditedSpan> edits;  // of this text, newest first
 };
 
 }  // namespace incipit::lsp

@@ -52,6 +52,7 @@ struct HoleRow {
   int32_t prompt_tokens = 0;
   int32_t cached_tokens = 0;  // of them, from the prefix cache
   int32_t generated_tokens = 0;
+  std::optional<int32_t> context_tokens;  // of the prompt's: what was said of other files
 
   bool is_shown() const { return !shown.empty(); }
   bool asked_the_model() const { return prompt_tokens > 0; }

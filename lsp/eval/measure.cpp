@@ -16,14 +16,24 @@ double milliseconds(std::chrono::microseconds time) {
   return static_cast<double>(time.count()) / 1e3;
 }
 
+OpenDocumentsPtr open_beside(const EvalFile& file) {
+  if (file.beside.empty()) return nullptr;
+  auto open = std::make_shared<OpenDocuments>();
+  open->others = file.beside;
+  open->similar = true;
+  return open;
+}
+
 CompletionRequest request_for(const EvalFile& file, const Hole& hole, int64_t version,
-                              const CompletionOptions& options, const CancelToken& cancel) {
+                              const OpenDocumentsPtr& open, const CompletionOptions& options,
+                              const CancelToken& cancel) {
   CompletionRequest request;
   request.document.uri = file.uri;
   request.document.path = file.name;
   request.document.language_id = file.language->name;
   request.document.version = version;
   request.document.text = std::make_shared<const std::string>(without_hole(*file.text, hole));
+  request.open = open;
   request.offset = hole.start;
   request.invoked = hole.kind == HoleKind::kToken;
   request.options = options;
@@ -70,17 +80,21 @@ std::vector<HoleRow> measure(CompletionPipeline& pipeline, const engine::Engine&
   for (const EvalFile& file : files.files) {
     const Tree tree =
         DocumentParser(*file.language).parse(file.text, DocumentParser::Clock::now() + kParseTime);
+    const OpenDocumentsPtr open = open_beside(file);
     int64_t version = 0;
     for (const Hole& hole : file.holes) {
       const engine::EngineStats before = engine.stats();
       const CompletionOutcome outcome =
-          complete_now(pipeline, request_for(file, hole, ++version, options, cancel));
+          complete_now(pipeline, request_for(file, hole, ++version, open, options, cancel));
       if (cancel.cancelled()) return rows;
       if (tree == nullptr) continue;  // it was parsed when the holes were chosen
       HoleRow row = row_of(file, hole);
       take_timings(outcome.timings, row);
       take_tokens(before, engine.stats(), row);
       row.why_hidden = outcome.why_empty;
+      int32_t n_context = 0;
+      for (const ShownPiece& piece : outcome.context) n_context += piece.n_tokens;
+      row.context_tokens = n_context;
       judge(*tree, outcome.items.empty() ? nullptr : &outcome.items.front(), row);
       judge_rules(*tree, outcome.steps, row);
       on_row(row);

@@ -85,6 +85,7 @@ void row_fields(Row& row, Field field) {
   field("promptTokens", row.prompt_tokens);
   field("cachedTokens", row.cached_tokens);
   field("generatedTokens", row.generated_tokens);
+  field("otherFilesTokens", row.context_tokens);
 }
 
 template <class T>
@@ -164,11 +165,9 @@ Json options_json(const EvalOptions& options) {
   Json kinds = Json::array(), languages = Json::array();
   for (const HoleKind kind : options.kinds) kinds.push_back(name_of(kind));
   for (const Language* language : options.languages) languages.push_back(language->name);
-  return {{"holes", options.holes},
-          {"seed", options.seed},
-          {"kinds", std::move(kinds)},
-          {"languages", std::move(languages)},
-          {"maxFiles", options.max_files}};
+  return {{"holes", options.holes},        {"seed", options.seed},
+          {"kinds", std::move(kinds)},     {"languages", std::move(languages)},
+          {"maxFiles", options.max_files}, {"neighbours", options.neighbours}};
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "lsp/eval/files_beside.h"
 #include "lsp/eval/hole_choice.h"
 #include "lsp/eval/hole_places.h"
 #include "lsp/index/ignore_rules.h"
@@ -175,7 +176,9 @@ class LanguageFiles {
       return std::tie(a.name, a.uri) < std::tie(b.name, b.uri);
     });
     for (EvalFile& file : files_) {
-      if (!file.holes.empty()) out_.files.push_back(std::move(file));
+      if (file.holes.empty()) continue;
+      if (options_.neighbours) file.beside = files_beside(file, options_.seed);
+      out_.files.push_back(std::move(file));
     }
   }
 

@@ -9,6 +9,7 @@
 
 #include "engine/base/cancel_token.h"
 #include "engine/base/result.h"
+#include "lsp/document/snapshot.h"
 #include "lsp/eval/hole.h"
 #include "lsp/syntax/language.h"
 #include "lsp/syntax/parser.h"
@@ -21,6 +22,7 @@ struct EvalOptions {
   std::vector<HoleKind> kinds{kHoleKinds.begin(), kHoleKinds.end()};
   std::vector<const Language*> languages;  // none: all
   int32_t max_files = 20;                  // a language
+  bool neighbours = false;                 // the files beside one are open, too: see files_beside()
 };
 
 struct EvalFile {
@@ -28,7 +30,8 @@ struct EvalFile {
   std::string uri;
   const Language* language = nullptr;
   Text text;
-  std::vector<Hole> holes;  // in the order of their places
+  std::vector<Hole> holes;                    // in the order of their places
+  std::vector<DocumentSnapshot> beside = {};  // what else is open
 };
 
 struct EvalFiles {

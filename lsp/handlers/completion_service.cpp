@@ -8,13 +8,11 @@
 #include "engine/base/log.h"
 #include "lsp/context/file_patterns.h"
 #include "lsp/handlers/completion_items.h"
+#include "lsp/handlers/open_documents.h"
 #include "lsp/handlers/type_through.h"
 
 namespace incipit::lsp {
 namespace {
-
-// What the prompt builder may look at; it takes far less.
-constexpr size_t kMaxNeighbours = 8;
 
 std::string key_of(const std::string& uri) {
   return Uri::parse(uri).key();
@@ -81,11 +79,7 @@ CompletionRequest CompletionService::make_request(const Question& question,
     request.selected_start =
         std::min(positions.offset_of(question.selected->range.start), request.offset);
   }
-  for (const Document* other : parts_.documents.others(document)) {
-    if (request.neighbours.size() == kMaxNeighbours) break;
-    if (matches_any(settings.excluded_files, other->parsed_uri().file_name())) continue;
-    request.neighbours.push_back(parts_.documents.snapshot(*other));
-  }
+  request.open = open_documents(parts_.documents, document, settings);
   request.options.max_tokens = settings.completion_max_tokens;
   request.options.max_lines = settings.completion_max_lines;
   request.options.context_tokens = settings.completion_context_tokens;
@@ -109,7 +103,7 @@ void CompletionService::submit(RequestSerial serial, Pending& pending) {
   pending.deadline.reset();
   // Handed over, except for what the answer needs.
   CompletionRequest request = pending.request;
-  pending.request.neighbours.clear();
+  pending.request.open.reset();
   parts_.model.pipeline()->start(
       std::move(request), [this, serial, post = parts_.post](CompletionOutcome outcome) {
         post([this, serial, outcome = std::move(outcome)] { finished(serial, outcome); });
@@ -176,7 +170,8 @@ void CompletionService::answer(Pending& pending, CompletionOutcome outcome) {
       timings.total.count() / 1e3, timings.context.count() / 1e3,
       timings.engine.first_token.count() / 1e3, timings.engine.n_cached_tokens,
       timings.engine.n_prompt_tokens, timings.engine.n_generated);
-  last_ = LastCompletion{asked.uri, outcome.items.size(), outcome.why_empty, timings};
+  last_ =
+      LastCompletion{asked.uri, outcome.items.size(), outcome.why_empty, outcome.context, timings};
   if (outcome.items.empty()) {
     suppressed_.push_front(
         {asked.uri, pending.position, outcome.why_empty, std::chrono::steady_clock::now()});

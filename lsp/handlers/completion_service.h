@@ -26,6 +26,7 @@ struct LastCompletion {
   std::string uri;
   size_t n_items = 0;
   std::string why_empty;
+  std::vector<ShownPiece> context;
   CompletionTimings timings;
 };
 

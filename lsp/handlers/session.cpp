@@ -4,6 +4,7 @@
 
 #include "engine/base/log.h"
 #include "lsp/handlers/handlers.h"
+#include "lsp/handlers/open_documents.h"
 
 namespace incipit::lsp {
 
@@ -83,7 +84,8 @@ void Session::on_idle() {
   // Also while a request is being answered: the pipeline ends it if its text is gone.
   const bool prefill = settings.current().prewarm;
   if (!prefill && !completions.is_busy(document->uri())) return;
-  model.pipeline()->follow(documents.snapshot(*document), place.offset, prefill);
+  model.pipeline()->follow(documents.snapshot(*document), place.offset, prefill,
+                           open_documents(documents, *document, settings.current()));
 }
 
 void Session::show_message(MessageType type, const std::string& text) const {

@@ -73,6 +73,9 @@ StatusCompletion describe(const LastCompletion& last) {
   if (last.n_items == 0) completion.whyEmpty = last.why_empty;
   if (!timings.finish.empty()) completion.finish = timings.finish;
   if (timings.mean_log_probability) completion.confidence = std::exp(*timings.mean_log_probability);
+  for (const ShownPiece& piece : last.context) {
+    completion.context.push_back({std::string(name_of(piece.source)), piece.path, piece.n_tokens});
+  }
   completion.timings = {milliseconds(timings.context),
                         milliseconds(timings.engine.queued),
                         milliseconds(timings.engine.first_token),

@@ -39,7 +39,10 @@ void on_folders_changed(Session& session, const DidChangeWorkspaceFoldersParams&
 }
 
 void on_files_changed(Session& session, const DidChangeWatchedFilesParams& params) {
-  for (const FileEvent& event : params.changes) session.workspace.file_changed(event.uri);
+  for (const FileEvent& event : params.changes) {
+    session.workspace.file_changed(event.uri);
+    session.documents.forget_closed(event.uri);
+  }
 }
 
 }  // namespace incipit::lsp

@@ -7,7 +7,7 @@
 namespace incipit::lsp {
 
 ContextChoice WorkspaceService::context() const {
-  return {std::shared_ptr<const SymbolIndex>(index_, &index_->symbols()), DefinitionsAs::kFiles};
+  return {std::shared_ptr<const SymbolIndex>(index_, &index_->symbols()), FilesAs::kFiles};
 }
 
 void WorkspaceService::update(const std::vector<std::string>& folders, const Settings& settings) {

@@ -134,12 +134,26 @@ void visit_fields(V& v, StatusTimings& t) {
   v("stepsToFirstToken", t.stepsToFirstToken);
 }
 
+// Of another file, or of a far-away place of this one, that the prompt said something of.
+struct StatusContext {
+  std::string source;  // "definitions", "similar" or "edited"
+  std::string path;    // as the model sees it
+  int32_t tokens = 0;
+};
+template <class V>
+void visit_fields(V& v, StatusContext& c) {
+  v("source", c.source);
+  v("path", c.path);
+  v("tokens", c.tokens);
+}
+
 struct StatusCompletion {
   std::string uri;
   int32_t items = 0;
   std::optional<std::string> whyEmpty;  // whenever items is 0
   std::optional<std::string> finish;
   std::optional<double> confidence;
+  std::vector<StatusContext> context;
   StatusTimings timings;
 };
 template <class V>
@@ -149,6 +163,7 @@ void visit_fields(V& v, StatusCompletion& c) {
   v("whyEmpty", c.whyEmpty);
   v("finish", c.finish);
   v("confidence", c.confidence);
+  v("context", c.context);
   v("timings", c.timings);
 }
 

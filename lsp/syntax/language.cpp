@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <mutex>
 #include <string>
 
@@ -224,6 +225,18 @@ const TSQuery* Language::query() const {
 
 std::span<const Language> all_languages() {
   return kLanguages;
+}
+
+bool are_related(const Language& a, const Language& b) {
+  constexpr std::string_view kFamilies[][3] = {
+      {"c", "cpp", "cuda"}, {"javascript", "typescript", "tsx"}, {"java", "kotlin", "kotlin"}};
+  if (&a == &b) return true;
+  return std::any_of(std::begin(kFamilies), std::end(kFamilies), [&](const auto& family) {
+    const auto has = [&](const Language& one) {
+      return std::find(std::begin(family), std::end(family), one.name) != std::end(family);
+    };
+    return has(a) && has(b);
+  });
 }
 
 std::string_view check_language(const Language& language) {

@@ -37,6 +37,9 @@ const Language* find_language(std::string_view language_id, std::string_view pat
 
 std::span<const Language> all_languages();
 
+// Whether files of the two use each other's definitions: C and C++, JavaScript and TypeScript, …
+bool are_related(const Language& a, const Language& b);
+
 // Whether grammar and query of this language load; the text says what is wrong, empty when all is
 // well (`incipit doctor`).
 std::string_view check_language(const Language& language);

@@ -138,7 +138,7 @@ void FakePipeline::cancel_everything() {
     changed_.notify_all();
   }
   for (const auto& done : completions) {
-    if (done) done(lsp::CompletionOutcome{{}, {}, "cancelled", true, {}});
+    if (done) done(lsp::CompletionOutcome{{}, {}, "cancelled", true, {}, {}});
   }
   for (const auto& done : explanations) {
     lsp::ExplainOutcome outcome;
@@ -192,8 +192,10 @@ void CompletionPipeline::explain(ExplainRequest request,
       FakePipeline::Explained{std::move(request), std::move(on_text), std::move(done)});
 }
 
-void CompletionPipeline::follow(DocumentSnapshot document, size_t offset, bool prefill) {
-  if (prefill) FakePipeline::control().add(FakePipeline::Warmed{std::move(document), offset});
+void CompletionPipeline::follow(DocumentSnapshot document, size_t offset, bool prefill,
+                                OpenDocumentsPtr open) {
+  if (!prefill) return;
+  FakePipeline::control().add(FakePipeline::Warmed{std::move(document), offset, std::move(open)});
 }
 
 void CompletionPipeline::forget(const std::string& uri) {

@@ -30,6 +30,7 @@ class FakePipeline {
   struct Warmed {
     lsp::DocumentSnapshot document;
     size_t offset = 0;
+    lsp::OpenDocumentsPtr open;
   };
 
   static FakePipeline& control();

@@ -232,5 +232,30 @@ TEST_F(PipelineAhead, ReadingAheadInOneFileEndsWhereAnotherIsLookedAt) {
   engine_->run();
 }
 
+TEST_F(PipelineAhead, ReadsAheadWhatTheRequestWillSayOfOtherDocuments) {
+  use(FakeEngine::Mode::kManual);
+  CompletionRequest request = request_at("basket = make_basket(apples)\nbasket.weigh_all($0\n");
+  auto open = std::make_shared<OpenDocuments>();
+  open->similar = true;
+  open->others.push_back({"file:///src/b.py",
+                          "src/b.py",
+                          "python",
+                          1,
+                          std::make_shared<const std::string>(
+                              "basket = make_basket(pears)\nbasket.weigh_all(pears)\n"),
+                          {}});
+  request.open = open;
+  pipeline_->prewarm(request.document, request.offset, open);
+  engine_->wait_for_requests(1);
+  engine_->run();
+  std::future<CompletionOutcome> outcome = start(request);
+  engine_->wait_for_requests(2);
+  EXPECT_EQ(engine_->requests()[0].prompt, engine_->requests()[1].prompt);
+  const CompletionOutcome answer = play(std::move(outcome));
+  ASSERT_EQ(answer.context.size(), 1u);
+  EXPECT_EQ(answer.context[0].path, "src/b.py");
+  EXPECT_EQ(answer.context[0].source, ContextSource::kSimilar);
+}
+
 }  // namespace
 }  // namespace incipit::lsp

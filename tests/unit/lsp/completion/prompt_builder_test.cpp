@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 
+#include "lsp/completion/explain_prompt.h"
 #include "tests/support/golden.h"
 #include "tests/support/marked_text.h"
 #include "tests/support/pocket_tokenizer.h"

@@ -67,6 +67,19 @@ TEST(EvalMeasure, ShowsThePipelineTheFileWithoutTheHole) {
   EXPECT_THAT(prompt, testing::Not(testing::HasSubstr("a + b")));
 }
 
+TEST(EvalMeasure, ShowsLinesOfTheFilesBesideIt) {
+  const auto engine = engine_that_says(" a + b");
+  EvalFiles files = lua_file({hole_from("a + b")});
+  const auto beside = std::make_shared<const std::string>("local function sum(local_name)\n" +
+                                                          std::string(kLua) + "\nreturn add\n");
+  files.files[0].beside = {{"file:///src/b.lua", "src/b.lua", "lua", 0, beside, {}}};
+  const std::vector<HoleRow> rows = rows_of(engine, files);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_GT(rows[0].context_tokens.value_or(0), 0);
+  EXPECT_THAT(test::pocket_tokenizer()->decode(engine->requests()[0].prompt),
+              testing::HasSubstr("src/b.lua"));
+}
+
 TEST(EvalMeasure, KeepsThePipelinesReasonWhenNothingIsShown) {
   const std::vector<HoleRow> rows = rows_of(engine_that_says(""), lua_file({hole_from("a + b")}));
   ASSERT_EQ(rows.size(), 1u);

@@ -59,8 +59,9 @@ TEST_F(Completion, PassesOnHowItWasAskedFor) {
   server.open(kUri, "pri");
   server.open("file:///work/b.py", "other");
   server.open("file:///work/c.gen.py", "generated");
-  client.notify("workspace/didChangeConfiguration",
-                {{"settings", {{"excludeFiles", {"*.GEN.py"}}}}});
+  client.notify(
+      "workspace/didChangeConfiguration",
+      {{"settings", {{"excludeFiles", {"*.GEN.py"}}, {"context", {{"neighbours", true}}}}}});
   Json asked = params(kUri, 0, 3);
   asked["context"] = {
       {"triggerKind", 1},
@@ -70,8 +71,8 @@ TEST_F(Completion, PassesOnHowItWasAskedFor) {
   EXPECT_TRUE(by_hand.invoked);
   EXPECT_EQ(by_hand.selected_text, "print");
   EXPECT_EQ(by_hand.selected_start, 0u);
-  ASSERT_EQ(by_hand.neighbours.size(), 1u);
-  EXPECT_EQ(by_hand.neighbours[0].uri, "file:///work/b.py");
+  ASSERT_EQ(by_hand.open->others.size(), 1u);
+  EXPECT_EQ(by_hand.open->others[0].uri, "file:///work/b.py");
   asked["context"] = {{"triggerKind", 2}};
   client.start(kInline, asked);
   EXPECT_FALSE(pipeline.wait_for_start(2).invoked);
@@ -80,11 +81,68 @@ TEST_F(Completion, PassesOnHowItWasAskedFor) {
   EXPECT_TRUE(pipeline.wait_for_start(3).invoked);
 }
 
+TEST_F(Completion, KnowsWhatElseIsOpenAndWhatWasEditedAsTheSettingsSay) {
+  const auto settings = [&](bool neighbours, bool recent_edits) {
+    client.notify(
+        "workspace/didChangeConfiguration",
+        {{"settings", {{"context", {{"neighbours", neighbours}, {"recentEdits", recent_edits}}}}}});
+  };
+  settings(true, true);
+  server.open("file:///work/b.py", "other = 1\n");
+  client.notify("textDocument/didOpen", {{"textDocument",
+                                          {{"uri", "file:///work/c.go"},
+                                           {"languageId", "go"},
+                                           {"version", 1},
+                                           {"text", "package c\n"}}}});
+  server.open(kUri, "first = 1\n");
+  client.notify("textDocument/didChange",
+                {{"textDocument", {{"uri", "file:///work/b.py"}, {"version", 2}}},
+                 {"contentChanges", {{{"range", range(0, 0, 0, 5)}, {"text", "another"}}}}});
+  type(2, 0, 9, "2");
+  client.start(kInline, params(kUri, 0, 10));
+  const lsp::OpenDocumentsPtr open = pipeline.wait_for_start(1).open;
+  ASSERT_TRUE(open);
+  EXPECT_TRUE(open->similar && open->edited);
+  ASSERT_EQ(open->others.size(), 1u);  // not of another language
+  EXPECT_EQ(*open->others[0].text, "another = 1\n");
+  ASSERT_EQ(open->others[0].edits.size(), 1u);
+  EXPECT_EQ(open->others[0].edits[0].end, 7u);
+  ASSERT_EQ(open->own_edits.size(), 1u);
+  EXPECT_GT(open->own_edits[0].when, open->changed_at);
+  // Reading ahead is told the same.
+  const auto warmed = pipeline.wait_for_warmed(1);
+  ASSERT_TRUE(warmed.open);
+
+  client.notify("textDocument/didClose", {{"textDocument", {{"uri", "file:///work/b.py"}}}});
+  settings(false, true);
+  client.start(kInline, params(kUri, 0, 10));
+  const lsp::OpenDocumentsPtr after = pipeline.wait_for_start(2).open;
+  ASSERT_TRUE(after);
+  EXPECT_FALSE(after->similar);
+  EXPECT_EQ(after->others.size(), 1u);  // it was open until now
+  EXPECT_EQ(after->changed_at, open->changed_at);
+  settings(false, false);
+  client.start(kInline, params(kUri, 0, 10));
+  EXPECT_FALSE(pipeline.wait_for_start(3).open);
+}
+
+TEST_F(Completion, StatusSaysWhatTheModelWasToldOfOtherFiles) {
+  pipeline.answer_with([](const lsp::CompletionRequest& request) {
+    lsp::CompletionOutcome outcome = one_item("x", request.offset, request.offset);
+    outcome.context = {{lsp::ContextSource::kSimilar, "src/b.py", 40}};
+    return outcome;
+  });
+  server.open(kUri, "x");
+  client.call(kInline, params(kUri, 0, 1));
+  EXPECT_EQ(client.call("incipit/status", nullptr)["result"]["lastCompletion"]["context"],
+            Json::parse(R"([{"source": "similar", "path": "src/b.py", "tokens": 40}])"));
+}
+
 TEST_F(Completion, IsNeverAnErrorWhenThereIsNothingToSuggest) {
   EXPECT_EQ(client.call(kInline, params())["result"], empty_list());
   EXPECT_EQ(why_empty(), "the document is not open");
   pipeline.answer_with([](const lsp::CompletionRequest&) {
-    return lsp::CompletionOutcome{{}, {}, "nothing new", false, {}};
+    return lsp::CompletionOutcome{{}, {}, "nothing new", false, {}, {}};
   });
   server.open(kUri, "x");
   EXPECT_EQ(client.call(kInline, params())["result"], empty_list());
