@@ -76,18 +76,18 @@ const themes = [
 export function accessTests(test) {
   test('both pages can be read in every kind of theme, and under forced colours', async (workbench) => {
     await withPages(workbench, async (pages) => {
-      const look = async (kind, least, what) => {
+      const look = async (isThere, argument, least, what) => {
         for (const [name, [page, base]] of Object.entries(pages)) {
-          await eventually(what, () => page.frame.evaluate((wanted) => document.body.classList.contains(wanted), kind));
+          await eventually(`${what} in the ${name}`, () => page.frame.evaluate(isThere, argument));
           await readable(page, base, least, `${name}, ${what}`);
         }
       };
       for (const [theme, kind, least] of themes) {
         workbench.server.configure({ 'workbench.colorTheme': theme });
-        await look(kind, least, theme);
+        await look((wanted) => document.body.classList.contains(wanted), kind, least, theme);
       }
       await workbench.page.emulateMedia({ forcedColors: 'active' });
-      await look('vscode-high-contrast', 7, 'forced colours');
+      await look(() => matchMedia('(forced-colors: active)').matches, undefined, 7, 'forced colours');
       await workbench.shot('forced-colours');
       await workbench.page.emulateMedia({ forcedColors: 'none' });
       workbench.server.configure({});
