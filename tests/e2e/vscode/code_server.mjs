@@ -65,6 +65,8 @@ export class CodeServer {
     this.begin('workspace');
   }
 
+  standing = {}; // settings of this machine that stay whatever configure() is given
+
   // An empty folder to work in, and the settings as they are at first. VS Code keeps what extensions store by the folder.
   // `locale` is VS Code's display language.
   begin(name, locale = 'en') {
@@ -78,7 +80,7 @@ export class CodeServer {
   // Writes the settings of this machine: there VS Code looks for those that say what runs on it. An open workbench takes
   // them over.
   configure(more) {
-    writeFileSync(path.join(this.home, 'data/Machine/settings.json'), JSON.stringify(more, null, 2));
+    writeFileSync(path.join(this.home, 'data/Machine/settings.json'), JSON.stringify({ ...this.standing, ...more }, null, 2));
   }
 
   get environment() {

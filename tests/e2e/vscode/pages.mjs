@@ -101,12 +101,14 @@ export async function withObedientServer(workbench, act) {
   rmSync(`${program}.started`, { force: true });
   try {
     await workbench.restarted(async () => {
-      workbench.server.configure({ 'incipit.server.path': program });
+      workbench.server.standing = { 'incipit.server.path': program };
+      workbench.server.configure({});
       await eventually('the other server', () => existsSync(`${program}.started`) && workbench.server.servers().length === 0);
     });
     await act(() => Number(readFileSync(`${program}.count`, 'utf8')));
   } finally {
     await workbench.restarted(async () => {
+      workbench.server.standing = {};
       workbench.server.configure({});
       await eventually('the real server', () => workbench.server.servers().length > 0);
     });
