@@ -5,7 +5,7 @@
 #
 #   scripts/test.sh             everything
 #   scripts/test.sh PHASE...    some of: setup release dev fuzz tsan
-#   scripts/test.sh workbench   the extension in a real VS Code; not part of everything: 800 MB of packages, and it is not steady yet
+#   scripts/test.sh workbench   the extension in a real VS Code; not part of everything until it has passed four times in a row
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
@@ -211,6 +211,7 @@ phase_tsan() {
 
 # The packed extension in VS Code's workbench in a browser.
 phase_workbench() {
+  join_tests  # alone: a browser and an editor are load enough for two cores
   quiet 'setup of VS Code' scripts/setup.sh vscode
   quiet 'release build' build test
   tests 'VS Code' test -L '^workbench$'

@@ -115,8 +115,8 @@ class DocumentMaker {
     return std::min(s, rng_.chance(.9) ? kMaxSuffix : room);
   }
 
-  // The editor's side takes off the token that the cursor may stand inside of and has it generated anew
-  // (docs/decisions/001-prompt-layout.md): most of the time the middle begins there.
+  // The editor's side takes off the token that the cursor may stand inside of and has it generated
+  // anew (docs/decisions/001-prompt-layout.md): most of the time the middle begins there.
   Span healed(const Lines& lines, Span span) {
     if (span.begin == 0 || !rng_.chance(.65)) return span;
     constexpr size_t kContext = 64;  // bytes; no piece of a line depends on more

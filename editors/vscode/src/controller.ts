@@ -117,7 +117,9 @@ export class Controller implements vscode.Disposable {
 
   private activityChanged(change: 1 | -1): void {
     this.show();
-    if (change === -1 && this.supervisor.running) this.watch.ask();
+    if (!this.supervisor.running) return;
+    this.watch.waitingFor(this.activity.pending);
+    if (change === -1) this.watch.ask();
   }
 
   private look(): Look {

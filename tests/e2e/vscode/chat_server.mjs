@@ -5,7 +5,7 @@
 //   "refuse"   RequestFailed
 //   else       an answer that says how many messages there were and repeats the question, in Markdown with code
 import { createRequire } from 'node:module';
-import { appendFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 
 const require = createRequire(new URL('../../../editors/vscode/package.json', import.meta.url));
 const rpc = require('vscode-jsonrpc/node');
@@ -18,8 +18,30 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const abilities = { explain: true, edit: true, chat: true };
 
 connection.onRequest('initialize', () => ({
-  capabilities: { textDocumentSync: 2, executeCommandProvider: { commands: ['incipit.explain', 'incipit.chat'] } },
+  capabilities: {
+    textDocumentSync: 2,
+    codeActionProvider: true,
+    executeCommandProvider: { commands: ['incipit.explain', 'incipit.chat', 'incipit.fix'] },
+  },
 }));
+// A problem in every file that names it; the fix is a line that says what the problem was.
+connection.onNotification('textDocument/didOpen', ({ textDocument: { uri, text } }) => {
+  const line = text.split('\n').findIndex((one) => one.includes('nothing_of_this_name'));
+  const range = { start: { line, character: 0 }, end: { line, character: 1000 } };
+  const diagnostics = line < 0 ? [] : [{ range, severity: 1, source: 'obedient', message: 'nothing_of_this_name is not known' }];
+  connection.sendNotification('textDocument/publishDiagnostics', { uri, diagnostics });
+});
+connection.onRequest('textDocument/codeAction', ({ textDocument: { uri }, range, context: { diagnostics } }) => {
+  if (diagnostics.length === 0) return [];
+  const command = { title: 'Fix with incipit', command: 'incipit.fix', arguments: [uri, range, diagnostics] };
+  return [{ title: command.title, kind: 'quickfix', diagnostics, command }];
+});
+async function fix([uri, , [{ range, message }]]) {
+  const edits = [{ range, newText: `# ${message}` }];
+  const edit = { documentChanges: [{ textDocument: { uri, version: null }, edits }] };
+  return connection.sendRequest('workspace/applyEdit', { edit });
+}
+
 connection.onRequest('shutdown', () => null);
 connection.onNotification('exit', () => process.exit(0));
 connection.onRequest('incipit/status', () => ({
@@ -28,8 +50,7 @@ connection.onRequest('incipit/status', () => ({
 }));
 
 connection.onRequest('workspace/executeCommand', async (params, cancel) => {
-  // For the test, which reads it.
-  if (process.env.CHAT_SERVER_LOG) appendFileSync(process.env.CHAT_SERVER_LOG, `${JSON.stringify(params)}\n`);
+  if (params.command === 'incipit.fix') return fix(params.arguments);
   const progress = (value) => connection.sendNotification('$/progress', { token: params.workDoneToken, value });
   progress({ kind: 'begin', title: 'Answering', cancellable: true });
   let text = '';
@@ -48,6 +69,7 @@ async function* pieces(messages) {
   if (question.startsWith('refuse')) throw new rpc.ResponseError(-32803, 'this model cannot: attach code, or add another');
   for (let n = 1; question.startsWith('count'); ++n) {
     yield `${n} `;
+    if (process.env.INCIPIT_COUNT) writeFileSync(process.env.INCIPIT_COUNT, String(n));
     await pause(30);
   }
   const code = 'int add(int a, int b) {\n  return a + b;  // the sum\n}';

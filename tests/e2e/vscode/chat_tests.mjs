@@ -1,13 +1,19 @@
 // The chat: what this model can and cannot, sessions that survive a reload, export, stop, regenerate; by keyboard, in all themes.
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { eventually } from './eventually.mjs';
 import { chatWithFocus, newChat, openChat, withObedientServer } from './pages.mjs';
-import { eventually } from './workbench.mjs';
 
 const mean = 'def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total / len(values)\n';
 
 async function say(workbench, chat, question) {
   await chat.frame.locator('textarea').fill(question);
   await workbench.press('Enter');
+}
+
+async function exportTo(workbench, where) {
+  await workbench.command('incipit: Export Chat as Markdown…');
+  await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: where }).click();
 }
 
 export function chatTests(test) {
@@ -24,7 +30,6 @@ export function chatTests(test) {
   });
 
   test('attached code is explained', async (workbench) => {
-    await workbench.command('View: Show Explorer');
     await workbench.edit('chat_mean.py', mean);
     await workbench.press('Control+a');
     await newChat(workbench);
@@ -63,9 +68,7 @@ export function chatTests(test) {
   test('a chat is exported as Markdown', async (workbench) => {
     const chat = await openChat(workbench);
     const answer = await chat.answer();
-    await workbench.command('incipit: Export Chat as Markdown…');
-    await workbench.page.locator('.quick-input-list .monaco-list-row', { hasText: 'Open as Document' }).waitFor();
-    await workbench.press('Enter');
+    await exportTo(workbench, 'Open as Document');
     const lines = workbench.page.locator('.editor-group-container.active .view-lines');
     const read = async () => (await lines.innerText()).replace(/\u00a0/g, ' ');
     await eventually('the document', async () => /^# Means and totals/m.test(await read()));
@@ -74,8 +77,24 @@ export function chatTests(test) {
       assert.ok(text.includes(part), `${part} is not in ${text}`);
     }
     assert.ok(text.replace(/\s+/g, ' ').includes(answer.split('\n')[0].slice(0, 30)), text);
-    await workbench.command('View: Revert and Close Editor');
-    await workbench.page.locator('.tab', { hasText: 'Means and totals' }).waitFor({ state: 'detached' });
+    await workbench.closeEditors();
+  });
+
+  test('a chat is exported into a file', async (workbench) => {
+    const chat = await openChat(workbench);
+    const answer = await chat.answer();
+    await exportTo(workbench, 'Save to File');
+    const input = workbench.page.locator('.quick-input-widget input[type=text]');
+    const name = await eventually('the name', async () => /\/([^/]+\.md)$/.exec(await input.inputValue())?.[1]);
+    await workbench.page.locator('.quick-input-widget .monaco-button', { hasText: /^(OK|Save)$/ }).click();
+    await eventually('the file', () => readdirSync(workbench.server.workspace).includes(name));
+    await workbench.page.locator('.tab.active', { hasText: name }).waitFor(); // it is shown
+    const text = readFileSync(workbench.file(name), 'utf8');
+    for (const part of ['# Means and totals', '`chat_mean.py:1-5`', mean, 'What does this compute?', '## incipit']) {
+      assert.ok(text.includes(part), `${part} is not in ${text}`);
+    }
+    assert.ok(text.replace(/\s+/g, ' ').includes(answer.split('\n')[0].slice(0, 30)), text);
+    await workbench.closeEditors();
   });
 
   test('an answer is stopped by Escape, and written anew by Regenerate', async (workbench) => {
@@ -99,15 +118,16 @@ export function chatTests(test) {
   });
 
   test('nothing is lost while the view is hidden', async (workbench) => {
-    await withObedientServer(workbench, async () => {
+    await withObedientServer(workbench, async (written) => {
       let chat = await newChat(workbench);
       await say(workbench, chat, 'count');
       await eventually('the first', async () => /1 2/.test(await chat.text('.answer .markdown')));
       await chat.frame.locator('textarea').fill('a draft');
-      await workbench.command('View: Show Explorer');
-      await workbench.page.waitForTimeout(600); // some twenty numbers
+      await workbench.showExplorer();
+      const hidden = written();
+      await eventually('more meanwhile', () => written() > hidden + 20);
       chat = await openChat(workbench);
-      await eventually('more', async () => (await chat.text('.answer .markdown')).split(' ').length > 20);
+      await eventually('more', async () => (await chat.text('.answer .markdown')).split(' ').length > hidden + 20);
       await workbench.press('Escape');
       const numbers = (await chat.answer()).split(/\s+/).map(Number);
       assert.deepEqual(numbers, numbers.map((_, i) => i + 1));
@@ -151,9 +171,6 @@ export function chatTests(test) {
     workbench.server.configure({});
   });
 
-  // After all that the pages do: a style or script of ours that the policy forbids would be missing without a word.
-  test('the pages want nothing that their policy forbids', async ({ blocked }) => assert.deepEqual(blocked, []));
-
   test('a deleted chat is gone', async (workbench) => {
     const chat = await openChat(workbench);
     const count = () => chat.frame.locator('select option').count();
@@ -161,6 +178,5 @@ export function chatTests(test) {
     await workbench.command('incipit: Delete Chat…');
     await workbench.page.locator('.monaco-dialog-box .monaco-button', { hasText: 'Delete' }).click();
     await eventually('one less', async () => (await count()) === before - 1);
-    await workbench.command('View: Show Explorer'); // as it was
   });
 }

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { eventually } from './workbench.mjs';
+import { eventually } from './eventually.mjs';
 
 // Goes through the questions up to the folder.
 async function add(workbench, folder, shot) {

@@ -1,7 +1,7 @@
 // What a user does and sees in the extension's own pages: the panel of explanations and the chat.
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { eventually } from './workbench.mjs';
+import { eventually } from './eventually.mjs';
 
 // A page ("explain" or "chat") as it is shown now: VS Code puts its document into a frame inside a frame.
 export class OwnPage {
@@ -86,21 +86,31 @@ export async function newChat(workbench) {
   return chatWithFocus(workbench);
 }
 
-// Runs `act` with chat_server.mjs in the place of the real server.
-export async function withObedientServer(workbench, act) {
-  const program = path.join(workbench.server.home, 'chat_server');
-  const started = `${program}.started`;
+// chat_server.mjs as a program that says when it was started and how far it has counted.
+export function obedientServer(home) {
+  const program = path.join(home, 'chat_server');
   const script = path.join(import.meta.dirname, 'chat_server.mjs');
-  rmSync(started, { force: true });
-  writeFileSync(program, `#!/bin/sh\ntouch "${started}"\nexec "${process.execPath}" "${script}"\n`, { mode: 0o755 });
-  workbench.server.configure({ 'incipit.server.path': program });
+  const lines = ['#!/bin/sh', `touch "${program}.started"`, `export INCIPIT_COUNT="${program}.count"`];
+  writeFileSync(program, [...lines, `exec "${process.execPath}" "${script}"`, ''].join('\n'), { mode: 0o755 });
+  return program;
+}
+
+// Runs `act` with that in the place of the real server.
+export async function withObedientServer(workbench, act) {
+  const program = obedientServer(workbench.server.home);
+  rmSync(`${program}.started`, { force: true });
   try {
-    await eventually('the other server', () => existsSync(started) && workbench.server.servers().length === 0);
-    await workbench.status('ready');
-    await act();
+    await workbench.restarted(async () => {
+      workbench.server.standing = { 'incipit.server.path': program };
+      workbench.server.configure({});
+      await eventually('the other server', () => existsSync(`${program}.started`) && workbench.server.servers().length === 0);
+    });
+    await act(() => Number(readFileSync(`${program}.count`, 'utf8')));
   } finally {
-    workbench.server.configure({});
-    await eventually('the real server', () => workbench.server.servers().length > 0);
-    await workbench.status('ready');
+    await workbench.restarted(async () => {
+      workbench.server.standing = {};
+      workbench.server.configure({});
+      await eventually('the real server', () => workbench.server.servers().length > 0);
+    });
   }
 }

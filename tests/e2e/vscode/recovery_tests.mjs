@@ -1,16 +1,14 @@
 // What breaks, what is said, and how it comes back.
 import assert from 'node:assert/strict';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { python } from './completion_tests.mjs';
-import { eventually } from './workbench.mjs';
+import { eventually } from './eventually.mjs';
 
 export function recoveryTests(test) {
   test('a server that is killed comes back by itself, with the documents', async (workbench) => {
     await workbench.edit('killed.py', python);
     const [pid] = workbench.server.servers().slice(-1);
-    process.kill(pid, 'SIGKILL');
-    await eventually('another server', () => workbench.server.servers().some((other) => other !== pid));
-    await workbench.status('ready');
+    await workbench.restarted(() => process.kill(pid, 'SIGKILL'));
+    assert.ok(workbench.server.servers().every((other) => other !== pid));
     await workbench.suggestionFor('    return ');
     assert.deepEqual(await workbench.notifications(), []);
     await workbench.discard();
@@ -18,24 +16,19 @@ export function recoveryTests(test) {
 
   test('one that keeps ending is left alone, with a message that helps', async (workbench) => {
     await workbench.edit('crashes.py', python);
-    const killed = new Set();
-    const given = async () => (await workbench.statusLabel()) === 'incipit: error';
-    while (!(await given())) {
-      assert.ok(killed.size < 5, `started ${killed.size} times`);
-      const next = () => workbench.server.servers().find((pid) => !killed.has(pid));
-      const pid = await eventually('another server, or an end of it', async () => next() ?? ((await given()) ? 'none' : null));
-      if (pid === 'none') break;
-      await sleep(500); // the item shows this one then, not the one before
-      await workbench.status('ready');
-      process.kill(pid, 'SIGKILL');
-      killed.add(pid);
+    let nKilled = 0;
+    for (let given = false; !given; ++nKilled) {
+      assert.ok(nKilled < 5, `started ${nKilled} times`);
+      const { length } = await workbench.states();
+      process.kill(workbench.server.servers().at(-1), 'SIGKILL');
+      await workbench.status(/: (ready|error)$/, length);
+      given = (await workbench.statusLabel()) === 'incipit: error';
     }
-    assert.ok(killed.size >= 3, `given up after ${killed.size} ends`);
+    assert.ok(nKilled >= 3, `given up after ${nKilled} ends`);
     await workbench.notification(/keeps ending by itself/);
     await workbench.status('error');
     await workbench.shot('status-crashed');
-    await workbench.button('Restart Server');
-    await workbench.status('ready');
+    await workbench.restarted(() => workbench.button('Restart Server'));
     await workbench.suggestionFor('    return ');
     await workbench.clearNotifications();
     await workbench.discard();
@@ -45,9 +38,8 @@ export function recoveryTests(test) {
     await workbench.edit('hangs.py', python);
     const [pid] = workbench.server.servers().slice(-1);
     process.kill(pid, 'SIGSTOP');
-    await workbench.command('incipit: Restart Server');
-    await eventually('its end', () => !workbench.server.servers().includes(pid));
-    await workbench.status('ready');
+    await workbench.restarted(() => workbench.command('incipit: Restart Server'));
+    assert.ok(!workbench.server.servers().includes(pid));
     await workbench.suggestionFor('    return ');
     assert.deepEqual(await workbench.notifications(), []);
     await workbench.discard();

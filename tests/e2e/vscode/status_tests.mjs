@@ -1,7 +1,7 @@
 // The status bar item, its hover and its menu; switching suggestions off and on.
 import assert from 'node:assert/strict';
 import { python } from './completion_tests.mjs';
-import { eventually } from './workbench.mjs';
+import { eventually } from './eventually.mjs';
 
 export function statusTests(test) {
   test('the hover tells model, device, memory and the last suggestion', async (workbench) => {
@@ -72,8 +72,7 @@ export function statusTests(test) {
     await workbench.edit('document.py', text);
     await workbench.press('Control+a');
     await workbench.command('incipit: Write Documentation');
-    await eventually('a docstring', async () => /"""/.test(await workbench.text('document.py')));
-    assert.match(await workbench.text('document.py'), /^def area\(width, height\):\n {4}""".+"""\n {4}return width \* height\n$/s);
+    await workbench.textMatches('document.py', /^def area\(width, height\):\n {4}""".+"""\n {4}return width \* height\n$/s);
     await workbench.discard();
   });
 
@@ -87,7 +86,7 @@ export function statusTests(test) {
     await workbench.notification(/this model was trained to complete and to explain/);
     await workbench.shot('refused');
     await workbench.clearNotifications();
-    assert.equal(await workbench.text('refuse.py'), python);
+    await workbench.textIs('refuse.py', python);
     await workbench.discard();
   });
 }

@@ -1,77 +1,54 @@
 // What a user does and sees in VS Code, in words of the tests.
-import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { chromium } from 'playwright-core';
-import * as codeServer from './code_server.mjs';
+import { Browser } from './browser.mjs';
+import { CodeServer, keys } from './code_server.mjs';
+import { eventually, settles } from './eventually.mjs';
 
-export const patience = Number(process.env.INCIPIT_PATIENCE_MS ?? 30_000);
-
-const browserArguments = [
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-// Waits until `seen()` is true (or anything but null, undefined and false), and returns it.
-export async function eventually(what, seen, timeoutMs = patience) {
-  const end = Date.now() + timeoutMs;
-  let last;
-  while (Date.now() < end) {
-    last = await seen();
-    if (last !== undefined && last !== null && last !== false) return last;
-    await sleep(30);
-  }
-  assert.fail(`waited ${timeoutMs} ms for ${what}`);
-}
+const loading = 240_000; // milliseconds that VS Code may take to come up on a machine with much else to do
 
 export class Workbench {
   constructor(shots) {
     this.shots = shots;
     mkdirSync(shots, { recursive: true });
-    this.server = new codeServer.CodeServer();
-    this.foreignHosts = new Set();
-    this.blocked = []; // what a content security policy kept out
+    this.server = new CodeServer();
+    this.browser = new Browser();
   }
 
   async open(vsix) {
     this.server.install(vsix);
-    await this.server.start();
-    this.browser = await chromium.launch({ executablePath: codeServer.chromium(), args: browserArguments });
-    const context = await this.browser.newContext({ viewport: { width: 960, height: 600 }, locale: 'en-US' });
-    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-    this.page = await context.newPage();
-    this.page.setDefaultTimeout(patience);
-    this.page.on('request', (request) => {
-      const { protocol, hostname } = new URL(request.url());
-      // A page of an extension asks for its own files under this name, which the workbench's service worker answers.
-      const ownFile = hostname.endsWith('.vscode-resource.vscode-cdn.net');
-      if (/^(https?|wss?):$/.test(protocol) && hostname !== '127.0.0.1' && !ownFile) this.foreignHosts.add(hostname);
-    });
-    this.page.on('console', (message) => {
-      if (/Content Security Policy/.test(message.text())) this.blocked.push(message.text());
-    });
-    this.page.on('response', (response) => {
-      const { hostname } = new URL(response.url());
-      if (hostname.endsWith('vscode-cdn.net') && !response.fromServiceWorker()) this.foreignHosts.add(hostname);
-    });
-    await this.load();
+    await Promise.all([this.server.start(), this.browser.open()]);
+    this.page = this.browser.page;
   }
 
-  async load() {
+  // A page of its own for a file of tests, with an empty folder, settings as they are at first, and nothing stored.
+  // `locale`: the language of the window; `ready`: see load().
+  async begin(name, { locale, ready } = {}) {
+    this.server.begin(name, locale);
+    await this.load(ready).catch(async (error) => {
+      await this.shot(`failed to begin ${name}`).catch(() => undefined);
+      throw error;
+    });
+  }
+
+  // `ready`: what the item in the status bar says when all is there.
+  async load(ready = 'incipit: ready') {
     const folder = encodeURIComponent(this.server.workspace);
-    await this.page.goto(`${this.server.url}?folder=${folder}`, { timeout: 60_000 });
-    await this.page.locator('.monaco-workbench').waitFor({ timeout: 60_000 });
-    await this.status('ready', 60_000);
+    this.suggests = false;
+    await this.page.goto(`${this.server.url}?folder=${folder}`, { timeout: loading });
+    await this.page.locator('.monaco-workbench').waitFor({ timeout: loading });
+    await eventually(`"${ready}" in the status bar`, async () => (await this.statusLabel()) === ready, loading);
+  }
+
+  // Leaves the page. VS Code would keep its extension host for hours, lest the page come back; with it the server has to end.
+  async end() {
+    await this.browser.leave(this.server.url);
+    this.server.endHosts();
+    await eventually('the server to end', () => this.server.servers().length === 0);
   }
 
   async close() {
-    await this.browser?.close();
+    await this.browser.close();
     await this.server.stop();
   }
 
@@ -87,13 +64,19 @@ export class Workbench {
     const input = this.page.locator('.quick-input-widget input[type=text]');
     // A page that is being loaded, or one that takes the focus, may swallow the key.
     await eventually('the command palette', async () => {
-      await this.page.keyboard.press('F1');
+      await this.press('F1');
       return input.waitFor({ timeout: 2000 }).then(() => true, () => false);
     });
     await input.fill(`>${title}`);
-    const row = this.page.locator('.quick-input-list .monaco-list-row', { hasText: title.replace(/^incipit: /, '') });
-    await row.first().waitFor();
-    await this.page.keyboard.press('Enter');
+    // The row that Enter acts on: before the list has heard of the title, others are in it and the last used is the one.
+    await this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title }).waitFor();
+    await this.press('Enter');
+  }
+
+  async showExplorer() {
+    const explorer = this.page.locator('.explorer-folders-view');
+    await this.pressUntil(keys.explorer, 'the explorer', () => explorer.isVisible());
+    return explorer;
   }
 
   file(name) {
@@ -103,45 +86,80 @@ export class Workbench {
   // Opens a new file with this text; the cursor is at its end.
   async edit(name, text) {
     writeFileSync(this.file(name), text);
-    const explorer = this.page.locator('.explorer-folders-view');
-    if (!(await explorer.isVisible())) await this.press('Control+Shift+e');
     // By the explorer: the search of Quick Open may not know a file that is this young.
-    await explorer.locator('.monaco-list-row', { hasText: name }).first().dblclick();
-    await this.page.locator('.tab.active', { hasText: name }).waitFor();
-    await this.page.locator('.editor-group-container.active .monaco-editor.focused').first().waitFor();
-    await this.page.keyboard.press('Control+End');
+    const row = (await this.showExplorer()).locator('.monaco-list-row', { hasText: name }).first();
+    const opened = this.page.locator(`.editor-group-container.active .monaco-editor.focused[data-uri$="/${name}"]`);
+    // What comes to be before VS Code watches the folder is not heard of.
+    await this.pressUntil(keys.refresh, `${name} in the explorer`, () => row.isVisible());
+    await eventually(`${name} in the editor`, async () => {
+      await row.dblclick();
+      return opened.first().waitFor({ timeout: 5000 }).then(() => true, () => false);
+    });
+    await this.press('Control+End');
+    // An editor gets the part that asks for suggestions when VS Code is idle, on a busy machine seconds later, and what was
+    // typed before is not asked for. A command of that part makes it come now; a page keeps its editor.
+    if (!this.suggests) await this.press(keys.suggest, 'Escape');
+    this.suggests = true;
   }
 
   type(text) {
     return this.page.keyboard.type(text, { delay: 15 });
   }
 
-  press(...keys) {
-    return keys.reduce((before, key) => before.then(() => this.page.keyboard.press(key)), Promise.resolve());
+  async press(...names) {
+    for (const name of names) await this.page.keyboard.press(name);
   }
 
-  // Saves, and reads what is in the file then: the text of the editor and nothing of its decorations.
-  async text(name) {
-    await eventually('the file to be saved', async () => {
-      await this.page.keyboard.press('Control+s');
-      return (await this.page.locator('.tab.active:not(.dirty)').count()) > 0;
+  // Presses a key, again after a while where it was not heard, until something is so.
+  async pressUntil(key, what, isSo) {
+    let next = 0;
+    await eventually(what, async () => {
+      if (await isSo()) return true;
+      if (Date.now() >= next) {
+        await this.press(key);
+        next = Date.now() + 3000;
+      }
+      return false;
     });
-    return readFileSync(this.file(name), 'utf8');
+  }
+
+  // Saves, and wants that text in the file then: the text of the editor and nothing of its decorations.
+  async textIs(name, wanted, message) {
+    await settles(() => this.saved(name), wanted, message);
+  }
+
+  async textMatches(name, pattern) {
+    return eventually(`${name} like ${pattern}`, async () => {
+      const text = await this.saved(name);
+      return pattern.test(text) ? text : undefined;
+    });
+  }
+
+  // What is in the file, where the editor has nothing that is not; undefined while it has.
+  async saved(name) {
+    await this.press('Control+s');
+    const clean = (await this.page.locator('.tab.active:not(.dirty)').count()) > 0;
+    return clean ? readFileSync(this.file(name), 'utf8') : undefined;
   }
 
   async focusEditor() {
-    await this.page.keyboard.press('Control+1');
+    await this.press('Control+1');
     await this.page.locator('.editor-group-container.active .monaco-editor.focused').first().waitFor();
   }
 
-  // Closes all editors without saving, and removes the files.
-  async discard() {
-    await this.page.keyboard.press('Escape');
-    while ((await this.page.locator('.tab').count()) > 0) {
-      const n = await this.page.locator('.tab').count();
-      await this.command('View: Revert and Close Editor');
-      await eventually('a tab to close', async () => (await this.page.locator('.tab').count()) < n);
+  // Closes all editors without saving.
+  async closeEditors() {
+    await this.press('Escape');
+    const tabs = this.page.locator('.tab');
+    for (let n = await tabs.count(); n > 0; n = await tabs.count()) {
+      const before = n;
+      await this.pressUntil(keys.closeEditor, 'a tab to close', async () => (await tabs.count()) < before);
     }
+  }
+
+  // The same, and removes the files.
+  async discard() {
+    await this.closeEditors();
     for (const name of readdirSync(this.server.workspace)) rmSync(this.file(name), { recursive: true });
   }
 
@@ -164,8 +182,20 @@ export class Workbench {
     });
   }
 
+  // The ghost text once it stays: nobody writes, and it has been the same for a while.
   waitForGhost() {
-    return eventually('ghost text', async () => (await this.ghost()) || undefined);
+    let last;
+    let since;
+    return eventually('ghost text', async () => {
+      const ghost = await this.ghost();
+      const idle = (await this.statusLabel()) === 'incipit: ready';
+      if (!idle || ghost === '' || ghost !== last) {
+        last = ghost;
+        since = Date.now();
+        return undefined;
+      }
+      return Date.now() - since > 300 ? ghost : undefined;
+    });
   }
 
   noGhost() {
@@ -178,18 +208,6 @@ export class Workbench {
     return this.waitForGhost();
   }
 
-  // VS Code begins to ask some time after the server has come, and only when a key is pressed.
-  async firstSuggestionFor(typed) {
-    await this.type(typed);
-    for (let i = 0; i < 10; ++i) {
-      const ghost = await eventually('ghost text', async () => (await this.ghost()) || undefined, 1000).catch(() => '');
-      if (ghost) return ghost;
-      await this.press('Backspace');
-      await this.type(typed.at(-1));
-    }
-    return this.waitForGhost();
-  }
-
   // ---- status and messages
 
   get statusItem() {
@@ -197,12 +215,28 @@ export class Workbench {
   }
 
   async statusLabel() {
-    return (await this.statusItem.locator('a').first().getAttribute('aria-label').catch(() => null)) ?? '';
+    return (await this.states()).at(-1) ?? '';
   }
 
-  status(words, timeoutMs) {
+  // Every state that the item has shown since the page was loaded.
+  states() {
+    return this.page.evaluate(() => window.incipitStates);
+  }
+
+  // Waits for a state; with `after`, a number of states, for one that was not among them.
+  status(words, after = 0) {
     const wanted = (label) => (words instanceof RegExp ? words.test(label) : label === `incipit: ${words}`);
-    return eventually(`the status "${words}"`, async () => wanted(await this.statusLabel()), timeoutMs);
+    return eventually(`the status "${words}"`, async () => {
+      const states = await this.states();
+      return states.length > after && wanted(states.at(-1));
+    });
+  }
+
+  // Waits until the server, which something has just been done to, is there again.
+  async restarted(act) {
+    const { length } = await this.states();
+    await act();
+    await this.status('ready', length);
   }
 
   async hoverText() {
@@ -225,7 +259,6 @@ export class Workbench {
   }
 
   async clearNotifications() {
-    await this.command('Notifications: Clear All Notifications');
-    await eventually('messages to go', async () => (await this.notifications()).length === 0);
+    await this.pressUntil(keys.clearNotifications, 'messages to go', async () => (await this.notifications()).length === 0);
   }
 }

@@ -4,6 +4,7 @@ import type { Backend, Status } from '../server/protocol';
 
 const loadingPollMs = 250;
 const unresponsiveAfterMs = 5000;
+const slowMs = 1000;
 
 export class StatusWatch {
   status: Status | undefined;
@@ -12,6 +13,7 @@ export class StatusWatch {
   private askAgain = false;
   private run = 0;
   private timer: NodeJS.Timeout | undefined;
+  private slowTimer: NodeJS.Timeout | undefined;
 
   constructor(
     private readonly backend: Pick<Backend, 'status'>,
@@ -22,6 +24,7 @@ export class StatusWatch {
   reset(): void {
     ++this.run;
     clearTimeout(this.timer);
+    clearTimeout(this.slowTimer);
     this.status = undefined;
     this.unresponsive = false;
     this.asking = this.askAgain = false;
@@ -36,6 +39,13 @@ export class StatusWatch {
     }
     this.asking = true;
     void this.askNow(this.run);
+  }
+
+  // Requests wait for their answer, or none does any more. Nobody may take back the last one of a server that hangs, so one
+  // that takes long is reason to ask.
+  waitingFor(requests: number): void {
+    clearTimeout(this.slowTimer);
+    if (requests > 0) this.slowTimer = setTimeout(() => this.ask(), slowMs);
   }
 
   private async askNow(run: number): Promise<void> {
@@ -62,5 +72,6 @@ export class StatusWatch {
   dispose(): void {
     ++this.run;
     clearTimeout(this.timer);
+    clearTimeout(this.slowTimer);
   }
 }

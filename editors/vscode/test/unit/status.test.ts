@@ -143,6 +143,23 @@ describe('StatusWatch', () => {
     expect(status).toHaveBeenCalledTimes(2);
   });
 
+  it('asks when a request takes long, though nobody takes it back, and not when it is quick', async () => {
+    const { status, watch, answer } = watched();
+    watch.waitingFor(1);
+    watch.waitingFor(0);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(status).toHaveBeenCalledTimes(0);
+    watch.waitingFor(1);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(status).toHaveBeenCalledTimes(1);
+    await vi.advanceTimersByTimeAsync(5000);
+    expect(watch.unresponsive).toBe(true);
+    await answer(ready());
+    expect(watch.unresponsive).toBe(false);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(status).toHaveBeenCalledTimes(1);
+  });
+
   it('asks on a clock only while a model loads', async () => {
     const { status, watch, answer } = watched();
     watch.ask();
