@@ -1,5 +1,6 @@
 #include "lsp/eval/summary.h"
 
+#include <cctype>
 #include <set>
 
 #include "lsp/eval/statistics.h"
@@ -42,6 +43,16 @@ Times times_of(const std::vector<double>& values) {
   return {percentile(values, 0.5), percentile(values, 0.95)};
 }
 
+// Without the figures of the one case, which follow a colon: "not sure enough: 0.38, and ...".
+std::string kind_of(const std::string& why_hidden) {
+  for (size_t at = why_hidden.find(": "); at != std::string::npos;
+       at = why_hidden.find(": ", at + 2)) {
+    if (at + 2 < why_hidden.size() && std::isdigit(static_cast<unsigned char>(why_hidden[at + 2])))
+      return why_hidden.substr(0, at);
+  }
+  return why_hidden;
+}
+
 }  // namespace
 
 Summary summarise(std::span<const HoleRow* const> rows) {
@@ -50,7 +61,7 @@ Summary summarise(std::span<const HoleRow* const> rows) {
   for (const HoleRow* row : rows) {
     ++sum.n;
     count(sum.shown, row->is_shown());
-    if (!row->is_shown()) ++sum.why_hidden[row->why_hidden];
+    if (!row->is_shown()) ++sum.why_hidden[kind_of(row->why_hidden)];
     count_rules(*row, sum.rules);
     count(sum.exact_line, row->exact_line);
     count(sum.exact_span, row->exact_span);

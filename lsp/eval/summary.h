@@ -40,7 +40,7 @@ struct Summary {
   std::string kind;      // empty: all
   int n = 0;
   Share shown;
-  std::map<std::string, int> why_hidden;
+  std::map<std::string, int> why_hidden;     // without the figures of one case
   std::map<std::string, RuleSummary> rules;  // by name
   // Of all holes: one for which nothing is shown is not exact, and its similarity is 0.
   Share exact_line;

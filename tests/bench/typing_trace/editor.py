@@ -89,11 +89,12 @@ class Server:
             raise EditorError(f'{method}: {found[0]["error"]["message"]}')
         return found[0]['result']
 
-    def start(self, root, settings=None):
+    def start(self, root, settings=None, others=()):
+        """others: further folders of the workspace."""
         self.request('initialize', {'processId': os.getpid(), 'rootUri': root.as_uri(),
                                     'capabilities': {'textDocument': {'inlineCompletion': {}}},
                                     'initializationOptions': settings or {},
-                                    'workspaceFolders': [{'uri': root.as_uri(), 'name': root.name}]})
+                                    'workspaceFolders': [{'uri': each.as_uri(), 'name': each.name} for each in (root, *others)]})
         self.notify('initialized', {})
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:

@@ -180,7 +180,7 @@ def play(trace, arguments, settings, log):
         root = pathlib.Path(folder).resolve()
         server = Server(command, log)
         try:
-            model = server.start(root, settings)['model']
+            model = server.start(root, settings, arguments.beside)['model']
             typist = Typist(server, root, trace, arguments)
             asked = typist.play()
             tokens = server.request('incipit/status', None)['tokens']
@@ -246,6 +246,8 @@ def main():
     parser.add_argument('--debounce', type=float, default=120, help='ms without a key before asking (default: 120)')
     parser.add_argument('--speed', type=float, default=1, help='how much faster than recorded (default: 1)')
     parser.add_argument('--standard', action='store_true', help='an editor that does not tell where its cursor is')
+    parser.add_argument('--beside', metavar='FOLDER', nargs='*', default=[], type=lambda name: pathlib.Path(name).resolve(),
+                        help='further folders of the workspace, whose files the server reads meanwhile')
     parser.add_argument('--only', choices=('on', 'off'), help='one of the two')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--json', action='store_true', help='print the report as JSON, with every request')

@@ -28,6 +28,16 @@ std::vector<HoleRow> some_rows() {
   return rows;
 }
 
+TEST(EvalSummary, CountsReasonsWithoutTheFiguresOfOneCase) {
+  std::vector<HoleRow> rows = {eval_row(1, ""), eval_row(2, ""), eval_row(3, "")};
+  rows[0].why_hidden = "not sure enough: 0.38, and the setting wants 0.40; by hand it is shown";
+  rows[1].why_hidden = "not sure enough: 0.11, and the setting wants 0.40; by hand it is shown";
+  rows[2].why_hidden = "the first line was dropped: the line above";
+  EXPECT_THAT(summaries_of(rows).front().why_hidden,
+              ElementsAre(Pair("not sure enough", 2),
+                          Pair("the first line was dropped: the line above", 1)));
+}
+
 TEST(EvalSummary, CountsOverAllHolesAndOverWhatIsShown) {
   const Summary sum = summaries_of(some_rows()).front();
   EXPECT_EQ(sum.n, 4);
