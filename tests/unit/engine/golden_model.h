@@ -17,12 +17,12 @@
 //     e_l^2 = e_(l-1)^2 (1 + 2 |b_l|^2 / |x_(l-1)|^2) + eta^2 |b_l|^2,     e_0 = 0
 // The norm of the stream differs by at most e_l (triangle inequality). The final norm keeps the
 // relative error r = e_L / |x_L|; a random direction of length r |n| meets row t of the head with
-// standard deviation r |n| |w_t| / sqrt(hidden). Logits are allowed four and a half of these: 160 of
-// them are looked at in each of eight comparisons (backends, heads and formats of pages), so there is
-// a chance of 1 % that sound arithmetic fails once in all of them, and the inputs are fixed.
-// The INT8 head adds, per row, half a step to each weight, absmax / 254: an error uniform within
-// that, so absmax / 127 / sqrt 12 |n| of standard deviation, and never more than absmax / 254
-// sum |n_i|; its activations are quantised too: eps_q |w_t| |n| / sqrt(hidden).
+// standard deviation r |n| |w_t| / sqrt(hidden). Logits are allowed four and a half of these: 160
+// of them are looked at in each of eight comparisons (backends, heads and formats of pages), so
+// there is a chance of 1 % that sound arithmetic fails once in all of them, and the inputs are
+// fixed. The INT8 head adds, per row, half a step to each weight, absmax / 254: an error uniform
+// within that, so absmax / 127 / sqrt 12 |n| of standard deviation, and never more than absmax /
+// 254 sum |n_i|; its activations are quantised too: eps_q |w_t| |n| / sqrt(hidden).
 #pragma once
 
 #include <gtest/gtest.h>
