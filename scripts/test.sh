@@ -4,12 +4,11 @@
 # one build run beside the next build, so that no core is idle.
 #
 #   scripts/test.sh             everything
-#   scripts/test.sh PHASE...    some of: setup release dev fuzz tsan
-#   scripts/test.sh workbench   the extension in a real VS Code; not part of everything until it has passed four times in a row
+#   scripts/test.sh PHASE...    some of: setup release workbench dev fuzz tsan
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
-readonly all_phases=(setup release dev fuzz tsan)
+readonly all_phases=(setup release workbench dev fuzz tsan)
 readonly wanted=("${@:-${all_phases[@]}}")
 readonly logs=build/test-logs
 n_jobs=$(nproc)
@@ -155,36 +154,53 @@ build() {
 
 phase_setup() {
   quiet setup scripts/setup.sh extension
-  setup_training_beside
+  setup_beside training
+  setup_beside vscode
 }
 
-# PyTorch comes beside the release build: only the tests of the training program want it, and they skip themselves, saying
-# so, where it can't be had.
-training_setup_pid=
-training_setup_start=
-setup_training_beside() {
-  training_setup_start=$SECONDS
-  scripts/setup.sh training >"$logs/setup-training.log" 2>&1 </dev/null &
-  training_setup_pid=$!
+# setup_beside WHAT: what not every machine can have comes beside the release build: PyTorch for the tests of the training
+# program, VS Code's workbench and its browser. The tests that want it are skipped, and the report says so, where it can't be had.
+declare -A setup_pids=()
+declare -A setup_starts=()
+last_setup=
+setup_beside() {
+  local before=$last_setup
+  setup_starts[$1]=$SECONDS
+  {
+    [ -z "$before" ] || tail --pid="$before" -f /dev/null  # apt-get lets no other in
+    exec scripts/setup.sh "$1"
+  } >"$logs/setup-$1.log" 2>&1 </dev/null &
+  setup_pids[$1]=$!
+  last_setup=$!
 }
 
-join_training_setup() {
-  [ -n "$training_setup_pid" ] || return 0
-  if wait "$training_setup_pid"; then
-    record 'setup of training, beside' "$training_setup_start" ok
+# join_setup WHAT: fails where it was set up and is not there.
+join_setup() {
+  local pid=${setup_pids[$1]:-}
+  [ -n "$pid" ] || return 0
+  unset "setup_pids[$1]"
+  if wait "$pid"; then
+    record "setup of $1, beside" "${setup_starts[$1]}" ok
   else
-    record 'setup of training, beside' "$training_setup_start" "not there, its tests are skipped: see $logs/setup-training.log"
+    record "setup of $1, beside" "${setup_starts[$1]}" "not there, its tests are skipped: see $logs/setup-$1.log"
+    return 1
   fi
-  training_setup_pid=
 }
 
 # What users get, built in fewer and larger files and for fewer GPUs: everything is built, and the tests run whose result
 # could depend on the optimiser, or that no sanitizer watches.
 phase_release() {
   quiet 'release build' build test
-  join_training_setup
+  join_setup training
   tests_beside 'release tests' test -j "$n_jobs" -LE '^(e2e|fuzz|workbench)$'
   tests_beside 'release end to end' test -L '^e2e$'
+}
+
+# The packed extension in VS Code's workbench in a browser, beside the next build, which gives way.
+phase_workbench() {
+  if [[ " ${wanted[*]} " != *' setup '* ]]; then quiet 'setup of vscode' scripts/setup.sh vscode; fi
+  if [[ " ${wanted[*]} " != *' release '* ]]; then quiet 'release build' build test; fi
+  if join_setup vscode; then tests_beside 'VS Code' test -L '^workbench$'; fi
 }
 
 # Memory errors and undefined behaviour: every unit test.
@@ -209,22 +225,14 @@ phase_tsan() {
   run_prefix=(env)
 }
 
-# The packed extension in VS Code's workbench in a browser.
-phase_workbench() {
-  join_tests  # alone: a browser and an editor are load enough for two cores
-  quiet 'setup of VS Code' scripts/setup.sh vscode
-  quiet 'release build' build test
-  tests 'VS Code' test -L '^workbench$'
-}
-
 run_prefix=(env)
 for phase in "${wanted[@]}"; do
   if ! declare -F "phase_$phase" >/dev/null; then
-    echo "scripts/test.sh: unknown phase $phase, want some of: ${all_phases[*]} workbench" >&2
+    echo "scripts/test.sh: unknown phase $phase, want some of: ${all_phases[*]}" >&2
     exit 64
   fi
 done
 for phase in "${wanted[@]}"; do "phase_$phase"; done
-join_training_setup
+for what in "${!setup_pids[@]}"; do join_setup "$what"; done
 join_tests
 report

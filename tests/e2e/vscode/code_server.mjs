@@ -111,6 +111,7 @@ export class CodeServer {
       detached: true, // a group of its own, so that all of it can be ended
       stdio: ['ignore', log, log],
     });
+    process.once('exit', () => this.clear()); // of a run that is interrupted, too
     for (let i = 0; i < 1200; ++i) {
       if (this.process.exitCode !== null) throw new Error(this.log());
       const answer = await fetch(`${this.url}healthz`).catch(() => undefined);
@@ -145,22 +146,32 @@ export class CodeServer {
     }
   }
 
+  // Ends all of it at once.
+  kill() {
+    try {
+      process.kill(-this.process.pid, 'SIGKILL');
+    } catch {
+      // Nobody is left.
+    }
+  }
+
+  clear() {
+    this.kill();
+    rmSync(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+
   async stop() {
     for (const pid of this.servers()) process.kill(pid, 'SIGCONT'); // one that a failed test left stopped
     if (this.process?.exitCode === null) {
       const ended = new Promise((resolve) => this.process.once('exit', resolve));
       process.kill(-this.process.pid, 'SIGTERM');
       await Promise.race([ended, sleep(5000)]);
-      try {
-        process.kill(-this.process.pid, 'SIGKILL');
-      } catch {
-        // Nobody is left.
-      }
     }
+    this.kill();
     for (let i = 0; i < 50 && this.servers().length > 0; ++i) await sleep(100);
     const left = this.servers();
     for (const pid of left) process.kill(pid, 'SIGKILL');
-    rmSync(this.home, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    this.clear();
     if (left.length > 0) throw new Error(`servers outlived the editor: ${left}`);
   }
 }

@@ -1,6 +1,6 @@
 // Explanations: streamed into the panel, kept, gone back to, stopped; their code copied and inserted.
 import assert from 'node:assert/strict';
-import { openPage, withObedientServer } from './pages.mjs';
+import { openPage, OwnPage, withObedientServer } from './pages.mjs';
 import { eventually } from './eventually.mjs';
 
 const mean = 'def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total / len(values)\n';
@@ -19,9 +19,9 @@ export function explainTests(test) {
     await workbench.press('Control+2');
     await panel.tabTo('Try Again');
     const heard = panel.frame.getByRole('status').getByText('Answer complete.');
-    const before = await heard.count(); // none, where the answer was there before the page
+    await eventually('its end to be said', async () => (await heard.count()) === 1);
     await workbench.press('Enter');
-    await eventually('another answer', async () => (await heard.count()) === before + 1);
+    await eventually('another answer', async () => (await heard.count()) === 2);
     assert.equal(await panel.answer(), text); // greedy: the same again
     assert.equal(await panel.text('.position'), '1 of 1');
     await panel.tabTo('mean.py:1-5', 'Shift+Tab');
@@ -48,11 +48,12 @@ export function explainTests(test) {
 
   test('a panel that was closed comes back with what it held', async (workbench) => {
     await workbench.closeEditors();
-    await eventually('no panel', async () => !workbench.page.frames().some((frame) => frame.url().includes('incipit.explain')));
+    await new OwnPage(workbench, 'explain').gone();
     await workbench.command('incipit: Show Explanations');
     const panel = await openPage(workbench, 'explain');
     await eventually('the history', async () => (await panel.text('.position')) === '2 of 2');
     await workbench.closeEditors();
+    await panel.gone();
   });
 
   test('code of an explanation is coloured, copied and inserted at the cursor', async (workbench) => {

@@ -17,11 +17,15 @@ export class OwnPage {
 
   async find() {
     for (const frame of this.workbench.page.frames()) {
-      const kind = await frame.evaluate(() => document.body?.dataset.page).catch(() => undefined);
       // A page that was hidden and is shown again has another frame; the old one is gone or has no size.
-      if (kind === this.kind && (await frame.evaluate(() => innerWidth > 0 && document.hasFocus !== undefined))) return frame;
+      const shown = await frame.evaluate(() => innerWidth > 0 && document.body?.dataset.page).catch(() => undefined);
+      if (shown === this.kind) return frame;
     }
     return undefined;
+  }
+
+  gone() {
+    return eventually(`the page ${this.kind} to go`, async () => (await this.find()) === undefined);
   }
 
   text(selector) {

@@ -239,11 +239,15 @@ export class Workbench {
     await this.status('ready', length);
   }
 
+  // Points at the item anew each time: a hover that stays may go, by a key or a change, and comes only where the mouse does.
   async hoverText() {
-    await this.statusItem.hover();
-    const hover = this.page.locator('.monaco-hover:visible, .workbench-hover:visible').last();
-    await hover.waitFor();
-    return hover.innerText();
+    const hover = this.page.locator('.monaco-hover:visible, .workbench-hover:visible');
+    return eventually('the hover', async () => {
+      await this.page.mouse.move(640, 200);
+      if ((await hover.count()) > 0) return undefined;
+      await this.statusItem.hover();
+      return hover.last().innerText({ timeout: 3000 }).catch(() => undefined);
+    });
   }
 
   notifications() {

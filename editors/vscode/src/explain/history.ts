@@ -11,6 +11,7 @@ export interface Source {
 
 export interface Explanation extends ExplanationView {
   origin: Source;
+  isTold?: boolean; // a page knows that it has ended
 }
 
 export interface HistoryHooks {
@@ -36,9 +37,18 @@ export class ExplainHistory {
   state(): ExplainState {
     const state: ExplainState = { type: 'explainState', index: this.index, total: this.entries.length };
     if (!this.shown) return state;
-    const shown: ExplanationView & { origin?: Source } = { ...this.shown };
+    const shown: ExplanationView & Partial<Explanation> = { ...this.shown };
     delete shown.origin;
+    delete shown.isTold;
     return { ...state, shown };
+  }
+
+  // The same for a page that listens: that an answer has ended is news once, also to a page that comes up after it.
+  tell(): ExplainState {
+    const state = this.state();
+    if (!this.shown || !state.shown || this.shown.isTold || this.shown.state === 'streaming') return state;
+    this.shown.isTold = true;
+    return { ...state, shown: { ...state.shown, isNews: true } };
   }
 
   // Resolves with the text when it has ended, however it ended. One is written at a time: a new one stops that before.
@@ -58,6 +68,7 @@ export class ExplainHistory {
     const fresh: Explanation = { ...entry, id: `e${this.nextId++}`, text: '', state: 'streaming' };
     delete fresh.error;
     delete fresh.failure;
+    delete fresh.isTold;
     this.entries[this.index] = fresh;
     await this.run(fresh);
   }

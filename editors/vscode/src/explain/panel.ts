@@ -20,6 +20,7 @@ export function registerExplain(context: vscode.ExtensionContext, backend: Backe
 class ExplainPanel implements vscode.Disposable {
   private panel: vscode.WebviewPanel | undefined;
   private host: PageHost | undefined;
+  private isListening = false; // the page has said that it is there
   private readonly history: ExplainHistory;
 
   constructor(
@@ -65,21 +66,25 @@ class ExplainPanel implements vscode.Disposable {
     const place = { viewColumn: vscode.ViewColumn.Beside, preserveFocus: true };
     this.panel = vscode.window.createWebviewPanel('incipit.explain', title, place);
     this.host = new PageHost(this.panel.webview, this.extensionUri, 'explain', title, (message) => this.receive(message));
+    // A page that is hidden is gone, and comes anew.
+    this.panel.onDidChangeViewState(({ webviewPanel }) => (this.isListening &&= webviewPanel.visible));
     this.panel.onDidDispose(() => {
       this.history.stopAll();
       this.panel = undefined;
+      this.isListening = false;
       this.host = undefined;
     });
   }
 
   private update(): void {
-    this.host?.post(this.history.state());
+    if (this.isListening) this.host?.post(this.history.tell());
     void vscode.commands.executeCommand('setContext', 'incipit.explaining', this.history.shown?.state === 'streaming');
   }
 
   private async receive(message: FromPage): Promise<void> {
     switch (message.type) {
       case 'ready':
+        this.isListening = true;
         this.update();
         break;
       case 'stop':

@@ -10,6 +10,7 @@ export interface Answer {
   error?: string | undefined;
   failure?: 'refused' | 'unreachable' | undefined;
   leftOut?: number | undefined;
+  isNews?: boolean | undefined;
 }
 
 export interface AnswerViewOptions {
@@ -40,15 +41,16 @@ export class AnswerView {
   update(answer: Answer): void {
     const before = this.state;
     const streaming = answer.state === 'streaming';
+    const old = before === undefined && !streaming && !answer.isNews;
     this.state = answer.state;
     this.streamed.set(answer.text, false);
     // An answer that was there before the page looked is read when one goes to it, not by itself.
-    if (before === undefined && !streaming) this.streamed.skipAnnouncements();
+    if (old) this.streamed.skipAnnouncements();
     this.streamed.set(answer.text, !streaming);
     this.box.setAttribute('aria-busy', String(streaming));
     this.showNote(answer);
     if (streaming && before !== 'streaming') this.page.announcer.say(this.page.strings.answering);
-    if (!streaming && before === 'streaming') this.page.announcer.say(this.note.textContent || this.page.strings.answered);
+    if (!streaming && !old && before !== answer.state) this.page.announcer.say(this.note.textContent || this.page.strings.answered);
   }
 
   // False: pieces are missing before this one.

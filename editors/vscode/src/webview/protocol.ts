@@ -15,7 +15,8 @@ const answerFields = {
   failure: v.optional(v.picklist(['refused', 'unreachable'])),
 };
 
-const explanation = v.object({ id: v.string(), source: v.string(), ...answerFields });
+// `isNews`: that it has ended is told for the first time.
+const explanation = v.object({ id: v.string(), source: v.string(), isNews: v.optional(v.boolean()), ...answerFields });
 export type ExplanationView = v.InferOutput<typeof explanation>;
 
 const message = v.object({

@@ -72,6 +72,20 @@ test('a refusal is shown in its place, and tried again there', async () => {
   expect(history.state()).toMatchObject({ total: 1, shown: { text: 'Adds up.', state: 'done' } });
 });
 
+test('an end is news to the first page that is told of it', async () => {
+  const { history, asked } = setUp();
+  const done = history.explain(source('a'));
+  expect(history.tell().shown).toEqual({ id: 'e1', source: 'a', text: '', state: 'streaming' });
+  asked[0]?.finish('about a');
+  await done;
+  expect(history.tell().shown).toEqual({ id: 'e1', source: 'a', text: 'about a', state: 'done', isNews: true });
+  expect(history.tell().shown).toEqual({ id: 'e1', source: 'a', text: 'about a', state: 'done' });
+  void history.again();
+  asked[1]?.finish('once more');
+  await new Promise(setImmediate);
+  expect(history.tell().shown).toMatchObject({ id: 'e2', isNews: true });
+});
+
 test('the oldest of very many are forgotten', async () => {
   const { history, asked } = setUp();
   for (let i = 0; i < 60; ++i) {

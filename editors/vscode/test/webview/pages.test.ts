@@ -225,6 +225,16 @@ describe('a screen reader', () => {
     expect(heard()).toEqual([]);
   });
 
+  test('hears an explanation that was complete before its page came up', () => {
+    const shown = { id: 'e1', source: 'a.py:1', text: 'Adds.', state: 'done' as const };
+    const explain = new ExplainPage(page);
+    explain.receive({ type: 'explainState', index: 0, total: 1, shown: { ...shown, isNews: true } });
+    explain.receive({ type: 'explainState', index: 0, total: 1, shown });
+    expect(heard()).toEqual(['Adds.', 'Answer complete.']);
+    explain.receive({ type: 'explainState', index: 0, total: 2, shown: { ...shown, id: 'e0' } });
+    expect(heard()).toEqual(['Adds.', 'Answer complete.']);
+  });
+
   test('hears why there is no answer', () => {
     const chat = new ChatPage(page);
     chat.receive(chatState({ messages: [question, answer({})] }));
