@@ -238,12 +238,25 @@ bool ends_before_rest(const Surroundings& around, const std::string& text) {
   return trimmed == text && end_before_word(around.in.site, text) == text.size();
 }
 
+// "try:" before a statement would make it a body, and grammars take "e:" before "error:" for a name
+// with a type. Inside brackets it may be a slice.
+bool ends_a_header(const Surroundings& around, string_view text) {
+  const PostprocessInput& in = around.in;
+  if (in.language == nullptr || in.language->blocks != BlockStyle::kIndent) return false;
+  if (in.site.open_quote != 0 || !trim_right(text).ends_with(':')) return false;
+  BracketInput line;
+  line.language = in.language;
+  line.candidate = in.site.before;
+  return walk_brackets(line).depth == 0;
+}
+
 // Right of the cursor the line goes on: the longest beginning of the text that fits in there.
 size_t fit_into_line(const Surroundings& around, std::string& text) {
   ParseCheck parses(around.in.tree, around.in.site);
   BalancedBeginnings beginnings(text, around.brackets);
   while (auto next = beginnings.next()) {
-    if (around.in.unit == CompletionUnit::kRestOfLine && !ends_before_rest(around, *next)) continue;
+    const bool mid_line = around.in.unit == CompletionUnit::kRestOfLine;
+    if (mid_line && (!ends_before_rest(around, *next) || ends_a_header(around, *next))) continue;
     const size_t tail_used = settle_closers(around, *next);
     if (is_blank(*next)) continue;
     if (leaves_nothing_open(around, *next, tail_used) && parses.allows(*next, tail_used)) {

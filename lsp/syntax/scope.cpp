@@ -6,6 +6,8 @@
 #include <array>
 #include <memory>
 
+#include "lsp/syntax/errors.h"
+
 namespace incipit::lsp {
 namespace {
 
@@ -301,21 +303,7 @@ bool in_string(const SyntaxTree& tree, size_t offset) {
 }
 
 int count_errors(const SyntaxTree& tree, Span range, int most) {
-  int n = 0;
-  TSTreeCursor cursor = ts_tree_cursor_new(root_of(tree));
-  for (bool coming_down = true; n < most;) {
-    const TSNode node = ts_tree_cursor_current_node(&cursor);
-    const Span span = span_of(node);
-    if (coming_down && ts_node_has_error(node) && span.start <= range.end &&
-        span.end >= range.start) {
-      if (ts_node_is_error(node) || ts_node_is_missing(node)) ++n;
-      if (ts_tree_cursor_goto_first_child(&cursor)) continue;
-    }
-    coming_down = span.start <= range.end && ts_tree_cursor_goto_next_sibling(&cursor);
-    if (!coming_down && !ts_tree_cursor_goto_parent(&cursor)) break;
-  }
-  ts_tree_cursor_delete(&cursor);
-  return n;
+  return static_cast<int>(error_spans(tree, range, static_cast<size_t>(std::max(most, 0))).size());
 }
 
 }  // namespace incipit::lsp

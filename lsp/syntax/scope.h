@@ -52,8 +52,8 @@ Span statement_at(const SyntaxTree& tree, size_t start);
 bool in_comment(const SyntaxTree& tree, size_t offset);
 bool in_string(const SyntaxTree& tree, size_t offset);
 
-// Errors (ERROR and MISSING nodes) that touch `range`: what a candidate may not raise. Counting
-// stops at `most`.
+// Errors (see errors.h) that touch `range`: what a candidate may not raise. Counting stops at
+// `most`.
 int count_errors(const SyntaxTree& tree, Span range, int most = 64);
 
 }  // namespace incipit::lsp

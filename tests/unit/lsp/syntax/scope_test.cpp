@@ -96,6 +96,15 @@ TEST(Scope, CountsErrorsOnlyInTheRange) {
   EXPECT_GT(count_errors(*bad, {26, 37}), 0);
 }
 
+TEST(Scope, CountsWhatIsMissingWithoutANodeOfItsOwn) {
+  const std::string text = "def f(a):\n    b = a\n    g(5)   c = 1\n    return b\n\n\nd = 2\n";
+  const Tree tree = parse("python", text);
+  EXPECT_EQ(count_errors(*tree, {0, text.size()}), 1);
+  EXPECT_EQ(count_errors(*tree, {text.size() - 4, text.size()}), 0);
+  const Tree good = parse("python", "def f(a):\n    b = a\n    g(5)\n    c = 1\n    return b\n");
+  EXPECT_EQ(count_errors(*good, {0, 1000}), 0);
+}
+
 TEST(Scope, FindsThePlaceWhereTheNextTopLevelNodeBegins) {
   const Tree tree = parse("python", "import a\n\ndef f():\n    return 1\n\nx = 2\n");
   EXPECT_EQ(top_level_start_in(*tree, {1, 36}), 10U);
