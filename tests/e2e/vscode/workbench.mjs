@@ -243,7 +243,7 @@ export class Workbench {
   async hoverText() {
     const hover = this.page.locator('.monaco-hover:visible, .workbench-hover:visible');
     return eventually('the hover', async () => {
-      await this.page.mouse.move(640, 200);
+      await this.page.mouse.move(250, 588); // where the status bar is empty
       if ((await hover.count()) > 0) return undefined;
       await this.statusItem.hover();
       return hover.last().innerText({ timeout: 3000 }).catch(() => undefined);
