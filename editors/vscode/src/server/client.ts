@@ -2,7 +2,7 @@
 // supervisor's.
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import * as readline from 'node:readline';
-import type { LogOutputChannel } from 'vscode';
+import { workspace, type LogOutputChannel } from 'vscode';
 import {
   CloseAction,
   ErrorAction,
@@ -104,6 +104,8 @@ function clientOptions(log: LogOutputChannel, middleware: Middleware): LanguageC
   return {
     documentSelector: documents,
     outputChannel: log,
+    // From its first moment; else it would begin with the model and the limits of one who has set nothing.
+    initializationOptions: () => serverSettings(workspace.getConfiguration().get('incipit')),
     middleware,
     errorHandler: {
       // A broken pipe is followed by closed().
