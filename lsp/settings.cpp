@@ -10,6 +10,8 @@
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/config/engine_options.h"
+#include "engine/config/prompt_layout.h"
 #include "lsp/document/utf8.h"
 #include "lsp/protocol/json_fields.h"
 
@@ -18,6 +20,8 @@ namespace {
 
 constexpr std::string_view kSection = "incipit";
 constexpr size_t kMaxValueShown = 60;
+// Below this no prompt has room for anything: the engine would load and nothing be suggested.
+constexpr int32_t kLeastContext = 256;
 
 const std::array kRows = {
     SettingRow{"completion.enabled", "Suggest completions at all.", &Settings::completion_enabled},
@@ -87,34 +91,40 @@ const std::array kRows = {
                "Where the model runs: auto (a CUDA GPU where it can be used and the model fits), "
                "cpu, cuda or cuda:N; empty: what the command line says. A change loads the model "
                "again.",
-               &Settings::device},
+               TextSetting{&Settings::device, "auto, cpu, cuda or cuda:N",
+                           [](auto text) { return engine::parse_device(text).ok(); }}},
     SettingRow{
         "gpuMemory",
         "Memory of the GPU for weights, workspace and KV pages: a size (11GiB) or a fraction "
         "of what is free (0.9); empty: what the command line says.",
-        &Settings::gpu_memory},
+        TextSetting{&Settings::gpu_memory, "a size such as 11GiB, or a fraction such as 0.9",
+                    [](auto text) { return engine::parse_memory_budget(text).ok(); }}},
     SettingRow{
         "kvType",
         "How a CUDA GPU keeps keys and values: f16, or int8, which takes half the memory and "
         "rounds them to 8 bits; empty: what the command line says. A change loads the model "
         "again.",
-        &Settings::kv_type},
+        TextSetting{&Settings::kv_type, "f16 or int8",
+                    [](auto text) { return engine::parse_kv_type(text).ok(); }}},
     SettingRow{
         "kvDisk",
         "How much of what the model has read is kept on disk, so that it is still known after a "
         "restart: a size (2GiB), or 0 for nothing; empty: what the command line says, else "
         "nothing. A change loads the model again.",
-        &Settings::kv_disk},
+        TextSetting{&Settings::kv_disk, "a size such as 2GiB, or 0",
+                    [](auto text) { return engine::parse_kv_disk(text).ok(); }}},
     SettingRow{"promptLayout",
                "How completions are asked for: auto (what the model was trained for), fim, "
                "fim-suffix-first, fim-prefix-first, instruct, base or plain; empty: what the "
                "command line says. A change loads the model again.",
-               &Settings::prompt_layout},
+               TextSetting{&Settings::prompt_layout,
+                           "auto, fim, fim-suffix-first, fim-prefix-first, instruct, base or plain",
+                           [](auto text) { return engine::check_prompt_layout(text).ok(); }}},
     SettingRow{"contextTokens",
                "Longest prompt with its answer that the engine makes room for, in tokens; 0: what "
                "the command line says, else what the model knows, at most 8192. Up to eight times "
                "what it knows: by YaRN, which costs quality.",
-               IntegerSetting{&Settings::context_tokens, 0, 1 << 20}},
+               IntegerSetting{&Settings::context_tokens, 0, 1 << 20, kLeastContext}},
 };
 
 const SettingRow* find_row(std::string_view key) {
@@ -149,8 +159,11 @@ struct Store {
   }
   std::optional<std::string> operator()(const IntegerSetting& setting) const {
     const auto number = read_fields<int64_t>(value, "");
-    if (!number || *number < setting.min || *number > setting.max) {
-      return fmt::format("an integer {}..{}", setting.min, setting.max);
+    if (!number || *number < setting.min || *number > setting.max ||
+        (*number > setting.min && *number < setting.least)) {
+      if (setting.least <= setting.min + 1)
+        return fmt::format("an integer {}..{}", setting.min, setting.max);
+      return fmt::format("{}, or an integer {}..{}", setting.min, setting.least, setting.max);
     }
     settings.*setting.member = static_cast<int32_t>(*number);
     return std::nullopt;
@@ -161,6 +174,12 @@ struct Store {
       return fmt::format("a number {}..{}", setting.min, setting.max);
     }
     settings.*setting.member = value.get<double>();
+    return std::nullopt;
+  }
+  std::optional<std::string> operator()(const TextSetting& setting) const {
+    const auto* text = value.get_ptr<const std::string*>();
+    if (text == nullptr || !(text->empty() || setting.is_good(*text))) return setting.wanted;
+    settings.*setting.member = *text;
     return std::nullopt;
   }
   std::optional<std::string> operator()(std::string Settings::*member) const {

@@ -52,6 +52,7 @@ struct IntegerSetting {
   int32_t Settings::*member;
   int32_t min = 0;
   int32_t max = 0;
+  int32_t least = 0;  // of those that are not `min`, where it stands for "not chosen"
 };
 
 struct NumberSetting {
@@ -60,11 +61,18 @@ struct NumberSetting {
   double max = 0;
 };
 
+// A text that is read: "" (not chosen) or one that `is_good`.
+struct TextSetting {
+  std::string Settings::*member;
+  const char* wanted;  // in words, for the user
+  bool (*is_good)(std::string_view);
+};
+
 struct SettingRow {
   std::string_view key;  // without the "incipit." that a client writes before it
   std::string_view description;
-  std::variant<bool Settings::*, IntegerSetting, NumberSetting, std::string Settings::*,
-               std::vector<std::string> Settings::*>
+  std::variant<bool Settings::*, IntegerSetting, NumberSetting, TextSetting,
+               std::string Settings::*, std::vector<std::string> Settings::*>
       field;
 };
 

@@ -38,6 +38,12 @@ std::string shown(const ChatMessage& message) {
 
 std::optional<Error> why_hidden(const Conversation& messages) {
   for (const ChatMessage& message : messages) {
+    // One in an answer is of the model's invention, and must not end the conversation.
+    if (message.role != "assistant" &&
+        holds_private_key(message.content, 0, message.content.size())) {
+      return Error{ErrorCode::kInvalidArgument,
+                   "a message holds a private key; such text is never shown to the model"};
+    }
     for (const ChatContext& context : message.context) {
       if (looks_secret(context.path)) {
         return Error{ErrorCode::kInvalidArgument,

@@ -15,18 +15,39 @@ Span whole_lines(std::string_view text, Span span) {
   return {start, after == std::string_view::npos ? text.size() : after + 1};
 }
 
+namespace {
+
+// The function or type around the cursor, innermost; a cursor in front of what its line begins with
+// (an editor's "start of line") means the one that begins there.
+std::optional<Definition> definition_around(std::string_view text, const SyntaxTree& tree,
+                                            size_t cursor) {
+  std::vector<Definition> around = enclosing_definitions(tree, cursor);
+  const Span line = whole_lines(text, {cursor, cursor});
+  const bool leads = is_blank(text.substr(line.start, cursor - line.start));
+  for (Definition& one : definitions_in(tree, line)) {
+    if (!leads || !one.has_body || one.span.start < cursor || one.span.start >= line.end) continue;
+    // Not one in the middle of a statement of the function around.
+    const bool begins = is_blank(text.substr(cursor, one.span.start - cursor));
+    if (begins || around.empty()) return std::move(one);
+  }
+  if (around.empty()) return std::nullopt;
+  return std::move(around.back());
+}
+
+}  // namespace
+
 Result<CodeBlock> block_at(std::string_view text, const SyntaxTree* tree, Span selection) {
   CodeBlock block;
   if (!is_blank(text.substr(selection.start, selection.end - selection.start))) {
     block.span = whole_lines(text, selection);
   } else {
-    const std::vector<Definition> around =
-        tree == nullptr ? std::vector<Definition>() : enclosing_definitions(*tree, selection.start);
-    if (around.empty()) {
+    const std::optional<Definition> around =
+        tree == nullptr ? std::nullopt : definition_around(text, *tree, selection.start);
+    if (!around) {
       return Error{ErrorCode::kInvalidArgument,
                    "no function or type stands around the cursor; select the lines in question"};
     }
-    block.span = whole_lines(text, around.back().span);
+    block.span = whole_lines(text, around->span);
   }
   if (tree == nullptr) return block;
   for (const Definition& definition : definitions_in(*tree, block.span)) {

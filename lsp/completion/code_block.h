@@ -17,7 +17,8 @@ struct CodeBlock {
   std::optional<Definition> definition;  // the first that begins in them
 };
 
-// The lines that hold the selection; for a cursor alone the innermost function or type around it.
+// The lines that hold the selection; for a cursor alone the innermost function or type around it,
+// or the one that begins behind the cursor where nothing stands before it on the line.
 // `tree` is the text's or null. Errors say what to select.
 Result<CodeBlock> block_at(std::string_view text, const SyntaxTree* tree, Span selection);
 

@@ -90,7 +90,8 @@ void Session::on_idle() {
 
 void Session::show_message(MessageType type, const std::string& text) const {
   // A setting's name says already who speaks.
-  const std::string speaker = text.starts_with("incipit.") ? "" : "incipit: ";
+  const bool is_named = text.starts_with("incipit.") || text.starts_with("incipit:");
+  const std::string speaker = is_named ? "" : "incipit: ";
   connection.notify<method::ShowMessage>({static_cast<int32_t>(type), speaker + text});
 }
 

@@ -70,6 +70,33 @@ TEST(Settings, AWrongValueLeavesTheOneBeforeInPlace) {
   EXPECT_EQ(settings.current().threads, 3);
 }
 
+// One that only the engine refused would leave the user without a model.
+TEST(Settings, ReadsTheTextsThatTheEngineReads) {
+  SettingsStack settings;
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"device":"cuda:1","gpuMemory":"0.5",
+          "kvType":"int8","kvDisk":"2GiB","promptLayout":"base","contextTokens":256})")),
+              IsEmpty());
+  EXPECT_THAT(
+      settings.set(kPushed, Json::parse(R"({"device":"toaster","gpuMemory":"lots","kvType":"f64",
+          "kvDisk":"much","promptLayout":"zigzag","contextTokens":3})")),
+      ElementsAre("incipit.contextTokens: want 0, or an integer 256..1048576, found 3; stays 256",
+                  "incipit.device: want auto, cpu, cuda or cuda:N, found \"toaster\"; stays "
+                  "\"cuda:1\"",
+                  "incipit.gpuMemory: want a size such as 11GiB, or a fraction such as 0.9, found "
+                  "\"lots\"; stays \"0.5\"",
+                  "incipit.kvDisk: want a size such as 2GiB, or 0, found \"much\"; stays \"2GiB\"",
+                  "incipit.kvType: want f16 or int8, found \"f64\"; stays \"int8\"",
+                  "incipit.promptLayout: want auto, fim, fim-suffix-first, fim-prefix-first, "
+                  "instruct, base or plain, found \"zigzag\"; stays \"base\""));
+  EXPECT_EQ(settings.current().kv_type, "int8");
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"device":"","gpuMemory":"","kvType":"",
+          "kvDisk":"","promptLayout":"","contextTokens":0})")),
+              IsEmpty());
+  EXPECT_EQ(settings.current().device, "");
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"device":7})")),
+              ElementsAre("incipit.device: want auto, cpu, cuda or cuda:N, found 7; stays \"\""));
+}
+
 TEST(Settings, TheHighestLayerThatHasAKeyCounts) {
   SettingsStack settings;
   settings.set(SettingsLayer::kPulled, Json::parse(R"({"threads":4})"));

@@ -119,6 +119,10 @@ TEST(ChatQuestion, RefusesWhatDoesNotFitAndWhatLooksSecret) {
   const std::string key =
       std::string("-----BEGIN RSA PRIVATE KEY-----\n") + std::string(64, 'M') + "\n";
   EXPECT_THAT(error_of({{"user", "Why?", {{"notes.md", "", key}}}}), HasSubstr("private key"));
+  EXPECT_THAT(error_of({{"user", "Whose is this?\n" + key}}), HasSubstr("private key"));
+  EXPECT_THAT(error_of({{"system", key}, {"user", "Why?"}}), HasSubstr("private key"));
+  EXPECT_EQ(error_of({{"user", "Show a key."}, {"assistant", key}, {"user", "Why?"}}), "");
+  EXPECT_EQ(error_of({{"user", "What does \"-----BEGIN PRIVATE KEY-----\" mean?"}}), "");
   EXPECT_EQ(error_of({{"user", "Why?", {{"src/env.py", "python", "KEY = 1"}}}}), "");
 }
 

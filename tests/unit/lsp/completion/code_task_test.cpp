@@ -90,11 +90,32 @@ TEST(CodeBlock, IsTheSelectedLinesOrTheDefinitionAroundTheCursor) {
   const size_t inside = text.find("b = a");
   EXPECT_EQ(lines({inside + 1, inside + 3}), "    b = a\n");
   EXPECT_EQ(lines({inside, inside}), "def f(a):\n    b = a\n    return b\n");
+  const size_t head = text.find("def f");
+  EXPECT_EQ(lines({head, head}), "def f(a):\n    b = a\n    return b\n");
   const auto nowhere = block_at(text, tree.get(), {0, 0});
   ASSERT_FALSE(nowhere.ok());
   EXPECT_THAT(nowhere.error().message, HasSubstr("select the lines"));
   EXPECT_EQ(definition_named_at(text, *tree, text.find("f(1)")).value().name, "f");
   EXPECT_FALSE(definition_named_at(text, *tree, inside).has_value());
+}
+
+TEST(CodeBlock, IsTheDefinitionThatBeginsBehindACursorAtTheStartOfItsLine) {
+  const auto name_at = [](const std::string& text, std::string_view language, size_t cursor) {
+    const Tree tree = tree_of(text, language);
+    const auto block = block_at(text, tree.get(), {cursor, cursor});
+    return block.ok() && block->definition ? block->definition->name : "none";
+  };
+  EXPECT_EQ(name_at("int f(int a) {\n  return a;\n}\n", "c", 0), "f");
+  EXPECT_EQ(name_at("package p\n\nfunc F() {\n}\n", "go", 11), "F");
+  EXPECT_EQ(name_at("export function g() {\n  return 1;\n}\n", "javascript", 0), "g");
+  const std::string nested = "class C:\n    def m(self):\n        return 1\n";
+  for (size_t cursor = 9; cursor < 14; ++cursor)
+    EXPECT_EQ(name_at(nested, "python", cursor), "m") << cursor;
+  EXPECT_EQ(name_at(nested, "python", 0), "C");
+  // What is inside a statement of a function is not what its line begins with.
+  const std::string inner = "function f() {\n  const g = () => {\n    return 1;\n  };\n}\n";
+  EXPECT_EQ(name_at(inner, "javascript", inner.find("return")), "g");
+  EXPECT_EQ(name_at("x = 1\n\n\ndef f():\n    pass\n", "python", 7), "none");
 }
 
 // What documenting the first definition makes of the text.

@@ -9,7 +9,7 @@
 namespace incipit::test {
 namespace {
 
-using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 std::string message_of(TestServer& server) {
   const Json params = server.client.notification("window/showMessage")["params"];
@@ -29,6 +29,17 @@ TEST(SettingsFlow, AWrongValueGetsAMessageAndTheDefaultStays) {
       {{"initializationOptions", {{"incipit", {{"completion", {{"maxTokens", "many"}}}}}}}});
   EXPECT_EQ(message_of(server),
             "incipit.completion.maxTokens: want an integer 1..1024, found \"many\"; stays 64");
+  server.wait_until_ready();
+  server.open("file:///a", "x");
+  EXPECT_EQ(max_tokens(server, 1), 64);
+}
+
+// What the engine would refuse to load with is refused before it is asked.
+TEST(SettingsFlow, AWrongDeviceLeavesTheModelWithTheOneBefore) {
+  TestServer server;
+  server.client.initialize({{"initializationOptions", {{"incipit", {{"device", "toaster"}}}}}});
+  EXPECT_EQ(message_of(server),
+            "incipit.device: want auto, cpu, cuda or cuda:N, found \"toaster\"; stays \"\"");
   server.wait_until_ready();
   server.open("file:///a", "x");
   EXPECT_EQ(max_tokens(server, 1), 64);
@@ -68,7 +79,7 @@ TEST(SettingsFlow, SurvivesAnyAnswerToItsQuestion) {
   }
   server.client.notify("workspace/didChangeConfiguration", nullptr);
   server.client.notify("workspace/didChangeConfiguration", {{"settings", Json::array({1})}});
-  EXPECT_THAT(message_of(server), HasSubstr("want an object of settings, found [1]"));
+  EXPECT_THAT(message_of(server), StartsWith("incipit: want an object of settings, found [1]"));
   EXPECT_TRUE(server.client.call("incipit/status", nullptr).contains("result"));
 }
 
