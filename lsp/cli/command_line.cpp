@@ -14,6 +14,8 @@
 #include "engine/config/prompt_layout.h"
 #include "engine/tools/engine_bench.h"
 #include "lsp/cli/exit_code.h"
+#include "lsp/cli/source_file.h"
+#include "lsp/syntax/language.h"
 
 namespace incipit::lsp::cli {
 namespace {
@@ -123,7 +125,13 @@ void add_source_options(CLI::App& app, SourceChoice& source) {
                "Read the text from standard input; FILE only names it and need not exist");
   app.add_option("--language", source.language,
                  "Language id as in LSP, such as python or cpp (default: from the name of FILE)")
-      ->type_name("ID");
+      ->type_name("ID")
+      ->check(CLI::Validator(
+          [](const std::string& id) {
+            if (find_language(id, "") != nullptr) return std::string();
+            return fmt::format("want {}, found \"{}\"", language_names(), id);
+          },
+          ""));
 }
 
 std::string with_exit_codes(const std::string& examples) {
@@ -137,7 +145,8 @@ void define_lsp(CLI::App& app, LspArguments& out) {
                  "after a restart: a size such as 2GiB (default: 0, nothing)")
       ->type_name("SIZE")
       ->check(option_check([](const std::string& text) { return engine::parse_kv_disk(text); }));
-  app.add_option("--log-file", out.log_file, "Write the log to this file (default: stderr)")
+  app.add_option("--log-file", out.log_file,
+                 "Write the log to this file, whose folder is made (default: stderr)")
       ->type_name("FILE");
   app.add_option("--log-level", out.log_level, "How much to log (default: info)")
       ->type_name("LEVEL")
@@ -180,7 +189,8 @@ void define_complete(CLI::App& app, CompleteArguments& out) {
   add_json_flag(app, out.format, "Print the items and the timings as JSON");
   app.footer(with_exit_codes(
       "Prints the text to insert at the cursor, and on stderr the timings, or why there is\n"
-      "nothing to suggest. FILE is never changed. Between alternatives stands a line \"---\".\n\n"
+      "nothing to suggest; also which text around the cursor a suggestion replaces, should it\n"
+      "replace any. FILE is never changed. Between alternatives stands a line \"---\".\n\n"
       "With --json: {\"items\":[{\"insertText\":..,\"range\":{\"start\":..,\"end\":..}}],"
       "\"timings\":{..}}\n"
       "Positions there are those of LSP with position encoding utf-8: line and character are\n"
@@ -288,8 +298,8 @@ void define_eval(CLI::App& app, EvalArguments& out) {
                  "(default: as the language server; 0: none)")
       ->type_name("P")
       ->check(CLI::Range(0.0, 1.0).description(""));
-  app.add_flag(
-      "!--no-healing", out.heals_tokens,
+  app.add_flag_callback(
+      "--no-healing", [&out] { out.heals_tokens = false; },
       "Show the model all of the token that the cursor stands in, instead of leaving it off "
       "the prompt and making the answer begin with it");
   app.add_option("--out", out.out, "Write the report as JSON to this file, too")->type_name("FILE");

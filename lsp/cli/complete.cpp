@@ -1,5 +1,8 @@
+#include <fmt/core.h>
+
 #include "lsp/cli/commands.h"
 #include "lsp/cli/console.h"
+#include "lsp/cli/inserted_text.h"
 #include "lsp/cli/interrupt.h"
 #include "lsp/cli/json_report.h"
 #include "lsp/cli/model_session.h"
@@ -8,6 +11,17 @@
 #include "lsp/completion/complete_now.h"
 
 namespace incipit::lsp::cli {
+namespace {
+
+// What to insert at the cursor. Where that is not all of a suggestion, stderr says what to replace.
+std::string printed_text(const CompletionItem& item, const SourceFile& source, size_t offset) {
+  if (auto text = inserted_text(item, *source.text, offset)) return std::move(*text);
+  note(fmt::format("this suggestion stands for \"{}\" around the cursor, which is to be replaced",
+                   source.text->substr(item.replace_start, item.replace_end - item.replace_start)));
+  return item.insert_text;
+}
+
+}  // namespace
 
 ExitCode run_complete(const CompleteArguments& arguments) {
   const Result<SourceFile> source = read_source(arguments.source);
@@ -38,7 +52,7 @@ ExitCode run_complete(const CompleteArguments& arguments) {
   } else if (!empty) {
     std::string text;
     for (const CompletionItem& item : outcome.items) {
-      text += (text.empty() ? "" : "---\n") + item.insert_text + "\n";
+      text += (text.empty() ? "" : "---\n") + printed_text(item, *source, *offset) + "\n";
     }
     written = write_result(text);
   }

@@ -78,12 +78,8 @@ Result<eval::EvalOptions> eval_options(const EvalArguments& arguments) {
   for (const std::string& name : arguments.languages) {
     const Language* language = find_language(name, "");
     if (language == nullptr) {
-      std::string known;
-      for (const Language& one : all_languages()) {
-        known += (known.empty() ? "" : ", ") + std::string(one.name);
-      }
       return Error{ErrorCode::kInvalidArgument,
-                   fmt::format("--languages: want {}, found \"{}\"", known, name)};
+                   fmt::format("--languages: want {}, found \"{}\"", language_names(), name)};
     }
     options.languages.push_back(language);
   }
@@ -208,6 +204,7 @@ ExitCode run_eval(const EvalArguments& arguments) {
 
   eval::EvalRun run = run_of(session->engine->info(), *options, *files);
   run.completion = completion_options(arguments);
+  run.definitions = arguments.definitions;
   run.rows = measure_all(*session, *files, run.completion, cancel);
   run.interrupted = cancel.cancelled();
   const std::string json = run_json(run) + "\n";

@@ -172,9 +172,24 @@ std::string display_name(const std::string& figure) {
   return figure;
 }
 
-std::string run_line(const char* name, const EvalRun& run) {
-  return fmt::format("{}: {} on {}, incipit {}{}\n", name, run.model, run.device, run.incipit,
-                     run.interrupted ? ", interrupted" : "");
+// What `run` was measured with, where that is not what `other` was.
+std::string options_apart(const EvalRun& run, const EvalRun& other) {
+  std::string text;
+  if (run.context_tokens != other.context_tokens)
+    text += fmt::format(", context of {}", run.context_tokens);
+  if (run.definitions != other.definitions) text += ", definitions: " + run.definitions;
+  if (run.options.neighbours != other.options.neighbours)
+    text += run.options.neighbours ? ", neighbours" : ", no neighbours";
+  if (run.completion.prompt_end != other.completion.prompt_end)
+    text += run.completion.prompt_end == PromptEnd::kBeforeToken ? ", healing" : ", no healing";
+  if (run.completion.min_confidence != other.completion.min_confidence)
+    text += fmt::format(", min. confidence {}", run.completion.min_confidence);
+  return text;
+}
+
+std::string run_line(const char* name, const EvalRun& run, const EvalRun& other) {
+  return fmt::format("{}: {} on {}, incipit {}{}{}\n", name, run.model, run.device, run.incipit,
+                     options_apart(run, other), run.interrupted ? ", interrupted" : "");
 }
 
 std::string speed_comparison(const Summary& a, const Summary& b) {
@@ -215,7 +230,7 @@ std::string eval_table(const EvalRun& run) {
 }
 
 std::string comparison_table(const EvalRun& a, const EvalRun& b, const Comparison& comparison) {
-  std::string text = run_line("A", a) + run_line("B", b);
+  std::string text = run_line("A", a, b) + run_line("B", b, a);
   text += fmt::format("{} holes in both; only in A {}, only in B {}\n\n", comparison.n_common,
                       comparison.n_only_a, comparison.n_only_b);
   const Cells heading = {"figure", "n", "A", "B", "B - A", "up / down", "chance", ""};

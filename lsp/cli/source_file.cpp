@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "lsp/document/utf8.h"
+#include "lsp/syntax/language.h"
 
 namespace incipit::lsp::cli {
 namespace {
@@ -69,7 +70,8 @@ Result<std::string> read_file(const std::string& name) {
   if (fd < 0) {
     const int number = errno;
     return Error{number == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
-                 fmt::format("{}: cannot open: {}", name, std::strerror(number))};
+                 fmt::format("{}: cannot open: {}{}", name, std::strerror(number),
+                             name == "-" ? " (--stdin reads standard input)" : "")};
   }
   Result<std::string> start = first_bytes(fd, name);
   std::FILE* stream = start ? ::fdopen(fd, "rb") : nullptr;
@@ -144,6 +146,14 @@ std::string shown_path(const std::string& name) {
 }
 
 }  // namespace
+
+std::string language_names() {
+  std::string names;
+  for (const Language& one : all_languages()) {
+    names += (names.empty() ? "" : ", ") + std::string(one.name);
+  }
+  return names;
+}
 
 Result<SourceFile> make_source(std::string name, std::string text, std::string language) {
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());

@@ -29,6 +29,9 @@ Result<SourceFile> read_source(const SourceChoice& choice);
 // The same for a text in hand; `name` is for messages and tells the language.
 Result<SourceFile> make_source(std::string name, std::string text, std::string language);
 
+// Every language that has a grammar, with commas, for messages.
+std::string language_names();
+
 // "LINE:COLUMN", 1-based, the column in bytes, one past the end of the line allowed. Yields the
 // byte offset.
 Result<size_t> parse_position(std::string_view at, const SourceFile& source);

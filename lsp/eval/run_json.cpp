@@ -161,13 +161,28 @@ Result<HoleRow> row_of(const Json& json) {
   return row;
 }
 
-Json options_json(const EvalOptions& options) {
+Json options_json(const EvalRun& run) {
+  const EvalOptions& options = run.options;
   Json kinds = Json::array(), languages = Json::array();
   for (const HoleKind kind : options.kinds) kinds.push_back(name_of(kind));
   for (const Language* language : options.languages) languages.push_back(language->name);
-  return {{"holes", options.holes},        {"seed", options.seed},
-          {"kinds", std::move(kinds)},     {"languages", std::move(languages)},
-          {"maxFiles", options.max_files}, {"neighbours", options.neighbours}};
+  return {{"holes", options.holes},
+          {"seed", options.seed},
+          {"kinds", std::move(kinds)},
+          {"languages", std::move(languages)},
+          {"maxFiles", options.max_files},
+          {"neighbours", options.neighbours},
+          {"definitions", run.definitions},
+          {"noHealing", run.completion.prompt_end == PromptEnd::kBeforeBlank}};
+}
+
+// What a comparison tells of the options; older reports lack some of them.
+void read_options(const Json& json, EvalRun& run) {
+  run.completion.min_confidence = json.value("minConfidence", run.completion.min_confidence);
+  const Json options = json.value("options", Json::object());
+  run.options.neighbours = options.value("neighbours", false);
+  run.definitions = options.value("definitions", run.definitions);
+  if (options.value("noHealing", false)) run.completion.prompt_end = PromptEnd::kBeforeBlank;
 }
 
 }  // namespace
@@ -184,7 +199,7 @@ std::string run_json(const EvalRun& run) {
                      {"maxTokens", run.completion.max_tokens},
                      {"maxLines", run.completion.max_lines},
                      {"minConfidence", run.completion.min_confidence},
-                     {"options", options_json(run.options)},
+                     {"options", options_json(run)},
                      {"files", run.n_files},
                      {"leftOut", run.left_out},
                      {"interrupted", run.interrupted},
@@ -209,6 +224,7 @@ Result<EvalRun> parse_run(std::string text, const std::string& name) {
     run.context_tokens = json->at("contextTokens").get<int32_t>();
     run.interrupted = json->at("interrupted").get<bool>();
     run.n_files = json->at("files").get<int>();
+    read_options(*json, run);
     for (const Json& entry : json->at("holes")) {
       Result<HoleRow> row = row_of(entry);
       if (!row) return Error{row.error().code, name + ": " + row.error().message};

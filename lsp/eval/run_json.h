@@ -19,6 +19,7 @@ struct EvalRun {
   std::string device;
   int32_t context_tokens = 0;
   CompletionOptions completion;
+  std::string definitions = "none";  // of other files in prompts: "none", "files", "comments"
   EvalOptions options;
   int n_files = 0;
   std::map<std::string, int> left_out;

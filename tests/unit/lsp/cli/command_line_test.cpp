@@ -213,6 +213,20 @@ TEST(CommandLine, NamesAnUnknownOptionInPlaceOfACommand) {
   EXPECT_THAT(usage_error({"--json", "doctor"}).message, HasSubstr("unknown option '--json'"));
 }
 
+TEST(CommandLine, RefusesALanguageThatHasNoGrammar) {
+  const std::string wrong =
+      usage_error({"complete", "f.py", "--at", "1:1", "--language", "klingon"}).message;
+  EXPECT_THAT(wrong, HasSubstr("--language: want bash, c, "));
+  EXPECT_THAT(wrong, HasSubstr("found \"klingon\""));
+  EXPECT_EQ(parsed_as<CompleteArguments>({"complete", "f", "--at", "1:1", "--language", "c++"})
+                .source.language,
+            "c++");
+}
+
+TEST(CommandLine, HelpShowsFlagsWithoutValues) {
+  EXPECT_THAT(help({"eval", "--help"}), HasSubstr("  --no-healing  "));
+}
+
 TEST(CommandLine, HelpIsACommandToo) {
   EXPECT_EQ(help({"help"}), help({"--help"}));
   EXPECT_EQ(help({"help", "bench"}), help({"bench", "--help"}));

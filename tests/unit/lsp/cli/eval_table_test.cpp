@@ -76,6 +76,20 @@ TEST(EvalTable, SaysBetterOnlyWhenLuckIsUnlikely) {
   expect_fits(few);
 }
 
+TEST(EvalTable, NamesTheOptionsThatTheRunsDoNotShare) {
+  eval::EvalRun a = run_of_rows({eval::eval_row(0, "x")}), b = a;
+  const std::string alike = compared(a, b);
+  EXPECT_THAT(alike, Not(HasSubstr("definitions")));
+  EXPECT_THAT(alike, Not(HasSubstr("healing")));
+  b.definitions = "files";
+  b.completion.prompt_end = PromptEnd::kBeforeBlank;
+  const std::string table = compared(a, b);
+  EXPECT_THAT(table, HasSubstr(", definitions: none, healing\nB: "));
+  EXPECT_THAT(table, HasSubstr(", definitions: files, no healing\n"));
+  b.options.neighbours = true;
+  EXPECT_THAT(compared(a, b), HasSubstr(", neighbours"));
+}
+
 TEST(EvalTable, MoreDamageIsWorse) {
   std::vector<eval::HoleRow> before, after;
   for (size_t i = 0; i < 10; ++i) {

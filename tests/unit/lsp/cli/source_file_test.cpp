@@ -145,6 +145,12 @@ TEST(MakeSource, ShowsFilesOutsideTheWorkingDirectoryByTheirName) {
   EXPECT_EQ(source->snapshot.path, "a.py");
 }
 
+TEST(ReadSource, NamesTheOptionThatReadsStandardInput) {
+  const Result<SourceFile> source = read_source({"-", false, ""});
+  ASSERT_FALSE(source.ok());
+  EXPECT_THAT(source.error().message, HasSubstr("--stdin"));
+}
+
 TEST(ReadSource, SaysThatAFileIsMissing) {
   const Result<SourceFile> source = read_source({"/no/such/file.py", false, ""});
   ASSERT_FALSE(source.ok());

@@ -163,6 +163,25 @@ TEST(EvalRunJson, ComesBackAsItWent) {
   }
 }
 
+TEST(EvalRunJson, KeepsTheOptionsThatAComparisonTells) {
+  EvalRun run = some_run();
+  run.definitions = "files";
+  run.options.neighbours = true;
+  run.completion.prompt_end = PromptEnd::kBeforeBlank;
+  Json json = *parse_json(run_json(run));
+  EXPECT_EQ(json["options"]["definitions"], "files");
+  EXPECT_EQ(json["options"]["noHealing"], true);
+  const Result<EvalRun> back = parse_run(print_json(json), "a.json");
+  ASSERT_TRUE(back) << back.error().message;
+  EXPECT_EQ(back->definitions, "files");
+  EXPECT_TRUE(back->options.neighbours);
+  EXPECT_EQ(back->completion.prompt_end, PromptEnd::kBeforeBlank);
+  json.erase("options");  // older reports lack some of them
+  const Result<EvalRun> older = parse_run(print_json(json), "a.json");
+  ASSERT_TRUE(older) << older.error().message;
+  EXPECT_EQ(older->definitions, "none");
+}
+
 TEST(EvalRunJson, HasTheSummariesAndWhatWasLeftOut) {
   const Json json = *parse_json(run_json(some_run()));
   EXPECT_EQ(json["format"], kRunFormat);
