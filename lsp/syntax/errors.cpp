@@ -7,7 +7,7 @@
 namespace incipit::lsp {
 namespace {
 
-Span span_of(TSNode node) {
+Span place_of(TSNode node) {
   return {ts_node_start_byte(node), ts_node_end_byte(node)};
 }
 
@@ -42,7 +42,7 @@ class ErrorWalk {
     const TSNode here = node();
     if (!ts_node_has_error(here)) return false;
     if (!explained_.empty()) explained_.back() = true;
-    const Span span = span_of(here);
+    const Span span = place_of(here);
     if (span.start > range_.end || span.end < range_.start) return false;
     if (says_so_itself(here)) found_.push_back(span);
     if (!ts_tree_cursor_goto_first_child(&cursor_)) {
@@ -66,7 +66,7 @@ class ErrorWalk {
   // as the end of a line between two statements of Python.
   bool up() {
     if (!ts_tree_cursor_goto_parent(&cursor_)) return false;
-    if (!explained_.back()) found_.push_back(span_of(node()));
+    if (!explained_.back()) found_.push_back(place_of(node()));
     explained_.pop_back();
     return true;
   }
