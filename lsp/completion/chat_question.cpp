@@ -76,9 +76,9 @@ Result<ChatPrompt> explained(const engine::Tokenizer& tokenizer, const engine::P
   }
   if (is_blank(code)) return Error{ErrorCode::kInvalidArgument, "the attached text holds no code"};
   ASSIGN_OR_RETURN(
-      std::vector<engine::TokenId> tokens,
+      ExplainPrompt prompt,
       explain_prompt(tokenizer, format, fence_name(question.context.front()), code, budget_tokens));
-  return ChatPrompt{std::move(tokens), 0};
+  return ChatPrompt{std::move(prompt.tokens), 0, std::move(prompt.left_out)};
 }
 
 // The first message that is still shown, as if the conversation had been asked turn by turn.
@@ -129,7 +129,8 @@ Result<ChatPrompt> chat_question(const engine::Tokenizer& tokenizer,
   std::vector<engine::ChatTurn> turns;
   if (first == 1) turns.push_back({messages.front().role, texts.front()});
   for (size_t i = kept; i < messages.size(); ++i) turns.push_back({messages[i].role, texts[i]});
-  ChatPrompt prompt{engine::chat_prompt(tokenizer, format.bos, *format.chat, turns), kept - first};
+  ChatPrompt prompt{
+      engine::chat_prompt(tokenizer, format.bos, *format.chat, turns), kept - first, {}};
   if (prompt.tokens.size() > budget) return too_long;
   return prompt;
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/base/result.h"
@@ -15,6 +16,7 @@ namespace incipit::lsp {
 struct ChatPrompt {
   std::vector<engine::TokenId> tokens;
   size_t n_left_out = 0;  // of the oldest messages
+  std::string left_out;   // of the attached code: left_out_note()
 };
 
 // At most `budget_tokens`: the oldest questions go with their answers when they do not fit any

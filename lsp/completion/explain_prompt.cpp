@@ -1,6 +1,9 @@
 #include "lsp/completion/explain_prompt.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <utility>
 
 #include "engine/config/chat_prompt.h"
 #include "lsp/completion/prompt_cut.h"
@@ -11,10 +14,9 @@ namespace incipit::lsp {
 using engine::TokenId;
 using std::string_view;
 
-Result<std::vector<TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
-                                            const engine::PromptFormat& format,
-                                            string_view language, string_view code,
-                                            int32_t budget_tokens) {
+Result<ExplainPrompt> explain_prompt(const engine::Tokenizer& tokenizer,
+                                     const engine::PromptFormat& format, string_view language,
+                                     string_view code, int32_t budget_tokens) {
   if (!format.chat) {
     return Error{ErrorCode::kUnsupported,
                  "this model has no chat format, so it cannot explain code"};
@@ -53,12 +55,27 @@ Result<std::vector<TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
       if (line_end != std::string::npos && line_end > size / 2) size = line_end;
     }
     std::vector<TokenId> tokens = wrap(fill(trim_right(string_view(whole).substr(0, size))));
-    if (tokens.size() <= budget) return tokens;
+    if (tokens.size() <= budget) {
+      return ExplainPrompt{std::move(tokens), left_out_note(whole, size)};
+    }
     if (size == 0) {
       return Error{ErrorCode::kInvalidArgument, "the model's context leaves no room for the code"};
     }
     size = std::min(size - 1, size * budget / tokens.size());
   }
+}
+
+std::string left_out_note(string_view code, size_t n_shown) {
+  if (is_blank(code.substr(std::min(n_shown, code.size())))) return {};
+  const auto n_lines = [](string_view text) {
+    const string_view written = trim_right(text);
+    return std::count(written.begin(), written.end(), '\n') + 1;
+  };
+  const auto shown = n_lines(code.substr(0, n_shown));
+  const auto all = n_lines(code);
+  if (shown == all) return "*The model saw the beginning alone: its context holds no more.*";
+  return fmt::format("*The model saw the first {} of {} lines: its context holds no more.*", shown,
+                     all);
 }
 
 }  // namespace incipit::lsp

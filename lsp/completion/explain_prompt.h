@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -11,11 +12,19 @@
 
 namespace incipit::lsp {
 
+struct ExplainPrompt {
+  std::vector<engine::TokenId> tokens;
+  std::string left_out;  // see left_out_note
+};
+
 // The selection in the model's chat format. Long selections lose
 // their end. Errors: the model has no chat format; the budget holds no code at all.
-Result<std::vector<engine::TokenId>> explain_prompt(const engine::Tokenizer& tokenizer,
-                                                    const engine::PromptFormat& format,
-                                                    std::string_view language,
-                                                    std::string_view code, int32_t budget_tokens);
+Result<ExplainPrompt> explain_prompt(const engine::Tokenizer& tokenizer,
+                                     const engine::PromptFormat& format, std::string_view language,
+                                     std::string_view code, int32_t budget_tokens);
+
+// For the user, at the end of an answer, in Markdown: how much of the code the model was shown, its
+// first `n_shown` bytes. Empty: all of it.
+std::string left_out_note(std::string_view code, size_t n_shown);
 
 }  // namespace incipit::lsp

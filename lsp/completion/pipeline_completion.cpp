@@ -186,6 +186,7 @@ std::optional<CompletionOutcome> PipelineWorker::known_outcome(const StartEvent&
     outcome.items.push_back(item_of(request, place, result));
   }
   if (outcome.items.empty()) return std::nullopt;
+  outcome.context = std::move(hits.front().context);
   outcome.timings.total = since(event.asked);
   outcome.timings.context = outcome.timings.total;
   outcome.timings.finish = "typed through";
@@ -354,10 +355,10 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   // Of an engine that does not tell, every suggestion is sure.
   const double confidence = std::exp(outcome.timings.mean_log_probability.value_or(0));
   using Rank = SuggestionCache::Rank;
-  cache_.remember(
-      suggestion_place(flight.place.document.uri, flight.place.site, request.options),
-      {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit, confidence},
-      flight.seed == 0 ? Rank::kFirst : Rank::kBehindOthers);
+  cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
+                  {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit,
+                   confidence, flight.context},
+                  flight.seed == 0 ? Rank::kFirst : Rank::kBehindOthers);
   if (confidence < least_confidence(request)) {
     outcome.why_empty = fmt::format(
         "the model was not sure enough of it: {:.2f}, and incipit.completion.minConfidence wants "

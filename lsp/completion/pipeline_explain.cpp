@@ -140,15 +140,16 @@ void PipelineWorker::on(ExplainEvent event) {
   Result<TaskPrompt> prompt = task_prompt(*tokenizer_, model.prompt, question,
                                           model.context_tokens - answer_tokens(request));
   if (!prompt) return answer_error(event, prompt.error());
-  if (request.task != CodeTask::kExplain) {  // most of the lines come back as they are
+  const bool is_explanation = request.task == CodeTask::kExplain;
+  if (!is_explanation) {  // most of the lines come back as they are
     prompt->draft_texts = {tokenizer_->encode(
         with_lf(question.text.substr(block->span.start, block->span.end - block->span.start)))};
   }
   const auto kind =
       answers_with_code(request.task) ? ExplainStream::Kind::kCode : ExplainStream::Kind::kProse;
-  ask(std::make_unique<ExplainFlight>(ExplainFlight{std::move(event),
-                                                    ExplainStream(*tokenizer_, kind), 0,
-                                                    std::move(place), std::move(*block)}),
+  ask(std::make_unique<ExplainFlight>(
+          ExplainFlight{std::move(event), ExplainStream(*tokenizer_, kind), 0, std::move(place),
+                        std::move(*block), 0, is_explanation ? prompt->left_out : ""}),
       std::move(*prompt));
 }
 
@@ -160,8 +161,13 @@ void PipelineWorker::on_chat(ExplainEvent event) {
   if (!prompt) return answer_error(event, prompt.error());
   const bool explains = model.prompt.chat->skill == engine::ChatSkill::kExplainsOnly;
   const auto kind = explains ? ExplainStream::Kind::kProse : ExplainStream::Kind::kCode;
-  ask(std::make_unique<ExplainFlight>(ExplainFlight{
-          std::move(event), ExplainStream(*tokenizer_, kind), 0, {}, {}, prompt->n_left_out}),
+  ask(std::make_unique<ExplainFlight>(ExplainFlight{std::move(event),
+                                                    ExplainStream(*tokenizer_, kind),
+                                                    0,
+                                                    {},
+                                                    {},
+                                                    prompt->n_left_out,
+                                                    std::move(prompt->left_out)}),
       TaskPrompt{std::move(prompt->tokens), {}});
 }
 
@@ -233,6 +239,13 @@ std::optional<Error> PipelineWorker::take_answer(const ExplainFlight& flight,
   return std::nullopt;
 }
 
+// What the user has to know of the answer, as its last paragraph.
+void PipelineWorker::add_note(const ExplainFlight& flight, ExplainOutcome& outcome) {
+  const std::string note = "\n\n" + flight.note;
+  outcome.text += note;
+  if (flight.event.on_text) flight.event.on_text(note);
+}
+
 void PipelineWorker::finish(ExplainFlight flight, engine::Generation generation) {
   using engine::FinishReason;
   const ExplainRequest& request = flight.event.request;
@@ -263,6 +276,7 @@ void PipelineWorker::finish(ExplainFlight flight, engine::Generation generation)
   outcome.text = answers_with_code(request.task) ? std::move(text) : std::string(trim(text));
   if (!outcome.cancelled && !outcome.error) {
     outcome.error = take_answer(flight, generation, outcome);
+    if (!flight.note.empty()) add_note(flight, outcome);
   }
   if (request.whole_symbol && !outcome.cancelled && !outcome.error) {
     const Span& span = flight.block.span;

@@ -59,6 +59,7 @@ class PipelineWorker {
     Place place;
     CodeBlock block;
     size_t n_left_out = 0;  // of a conversation
+    std::string note = {};  // behind the answer
   };
   struct Flight {
     std::string uri;
@@ -112,6 +113,7 @@ class PipelineWorker {
   Result<CodeBlock> block_of(const ExplainRequest& request, const Place& place) const;
   std::optional<Error> take_answer(const ExplainFlight& flight,
                                    const engine::Generation& generation, ExplainOutcome& outcome);
+  static void add_note(const ExplainFlight& flight, ExplainOutcome& outcome);
   void look(CompletionFlight& flight, const std::vector<engine::TokenId>& tokens,
             const CancelToken& engine_cancel);
   Result<Prompt> prompt_of(const StartEvent& event, const Place& place);

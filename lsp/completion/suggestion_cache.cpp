@@ -71,12 +71,10 @@ void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion, Ran
 }
 
 std::optional<Suggestion> SuggestionCache::find(const SuggestionPlace& place,
-                                                double min_confidence) {
-  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    auto rest = rest_of(*it, place);
-    if (!rest || rest->confidence < min_confidence) continue;
-    entries_.splice(entries_.begin(), entries_, it);
-    return rest;
+                                                double min_confidence) const {
+  for (const Entry& entry : entries_) {
+    auto rest = rest_of(entry, place);
+    if (rest && rest->confidence >= min_confidence) return rest;
   }
   return std::nullopt;
 }

@@ -41,7 +41,8 @@ struct Suggestion {
   // line ends.
   std::string candidate;
   CompletionUnit unit = CompletionUnit::kBlock;
-  double confidence = 1;  // see CompletionOptions::min_confidence
+  double confidence = 1;                 // see CompletionOptions::min_confidence
+  std::vector<ShownPiece> context = {};  // what the model was told of other files
 };
 
 class SuggestionCache {
@@ -54,9 +55,9 @@ class SuggestionCache {
 
   // What is left of a remembered suggestion when the user has typed its beginning since; the
   // newest that fits and is as sure as that. Nothing when it has been typed to its end.
-  std::optional<Suggestion> find(const SuggestionPlace& place, double min_confidence = 0);
+  std::optional<Suggestion> find(const SuggestionPlace& place, double min_confidence = 0) const;
 
-  // All of them, without changing their order; no two the same.
+  // All of them, in the order in which they were first shown; no two the same.
   std::vector<Suggestion> find_all(const SuggestionPlace& place) const;
 
   void forget(std::string_view uri);

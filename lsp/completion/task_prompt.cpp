@@ -123,9 +123,9 @@ Result<TaskPrompt> task_prompt(const engine::Tokenizer& tokenizer,
   const std::string_view code =
       question.text.substr(question.block.start, question.block.end - question.block.start);
   if (may_lose_its_end && !format.chat->explain_template.empty()) {
-    ASSIGN_OR_RETURN(std::vector<engine::TokenId> tokens,
+    ASSIGN_OR_RETURN(ExplainPrompt prompt,
                      explain_prompt(tokenizer, format, question.language, code, budget_tokens));
-    return TaskPrompt{std::move(tokens), {}};
+    return TaskPrompt{std::move(prompt.tokens), {}, {}, std::move(prompt.left_out)};
   }
   const TaskWriter writer(tokenizer, format, question);
   const size_t budget = static_cast<size_t>(std::max(budget_tokens, 0));
@@ -146,6 +146,8 @@ Result<TaskPrompt> task_prompt(const engine::Tokenizer& tokenizer,
                  "the selected lines and the answer do not fit into the model's context; select "
                  "fewer lines"};
   }
+  alone.left_out = left_out_note(code, window.block);
+  if (!alone.left_out.empty()) return alone;
   // As much of the file around them as there is room for, in whole lines.
   const size_t room = budget - alone.tokens.size();
   window.before = question.block.start;

@@ -31,6 +31,7 @@ struct TaskPrompt {
   std::vector<engine::TokenId> tokens;
   std::vector<std::string> stop_strings;  // the end of the fence in which the answer was begun
   std::vector<std::vector<engine::TokenId>> draft_texts = {};  // what the answer may repeat
+  std::string left_out = {};  // of the code: left_out_note(), for an explanation
 };
 
 // At most `budget_tokens`. Code that is only explained may lose its end; what is to be changed is

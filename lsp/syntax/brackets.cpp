@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <utility>
 #include <vector>
+
+#include "lsp/syntax/scope.h"
 
 namespace incipit::lsp {
 namespace {
@@ -97,14 +100,47 @@ Line line_of(std::string_view text, size_t at) {
   return {first - start, first == at};
 }
 
-// Takes the partner of closer `b` off the stack of openers. With `missing`, openers that were
-// passed over because the indentation says so are noted there.
-void close(std::string_view text, const Bracket& b, std::vector<Bracket>& open,
-           std::string* missing) {
+// Whether the statement that opened a list has ended without its partner: a line between the two
+// and the cursor's stands further to the left than the statement began. Blocks end by braces.
+bool is_abandoned(const SyntaxTree* tree, const Bracket& opener, size_t offset) {
+  if (tree == nullptr || opener.c == '{') return false;
+  const std::string_view text = *tree->text();
+  const size_t indent = line_of(text, opener.at).indent;
+  for (size_t end = text.find('\n', opener.at); end < offset;) {
+    const size_t start = end + 1;
+    end = text.find('\n', start);
+    if (end >= offset) return false;  // the cursor's line
+    const size_t first = text.find_first_not_of(" \t\r", start);
+    if (first >= end || first - start >= indent) continue;
+    const bool is_directive = text[first] == '#';  // or a comment
+    if (!is_directive && !in_string(*tree, first) && !in_comment(*tree, first)) return true;
+  }
+  return false;
+}
+
+// The closers of what was opened and not closed.
+class Missing {
+ public:
+  Missing(const SyntaxTree* tree, size_t offset) : tree_(tree), offset_(offset) {}
+
+  void add(const Bracket& opener) {
+    if (!is_abandoned(tree_, opener, offset_)) closers_.push_back(closer_of(opener.c));
+  }
+  std::string take() { return std::move(closers_); }
+
+ private:
+  const SyntaxTree* tree_;
+  size_t offset_;
+  std::string closers_;
+};
+
+// Takes the partner of closer `b` off the stack of openers, and those that are passed over because
+// the indentation says so: they are noted in `missing`, where there is one.
+void close(std::string_view text, const Bracket& b, std::vector<Bracket>& open, Missing* missing) {
   const auto matches = [&](const Bracket& o) { return closer_of(o.c) == b.c; };
   size_t pick = open.size();
   const Line line = line_of(text, b.at);
-  if (line.starts_here && missing != nullptr) {
+  if (line.starts_here) {
     for (size_t i = open.size(); i-- > 0;) {
       if (matches(open[i]) && line_of(text, open[i].at).indent == line.indent) {
         pick = i;
@@ -115,7 +151,7 @@ void close(std::string_view text, const Bracket& b, std::vector<Bracket>& open,
   if (pick == open.size() && !open.empty() && matches(open.back())) pick = open.size() - 1;
   if (pick == open.size()) return;  // a stray closer: bash's "a)" in case, or a mistake
   for (size_t i = open.size(); missing != nullptr && i-- > pick + 1;) {
-    missing->push_back(closer_of(open[i].c));
+    missing->add(open[i]);
   }
   open.resize(pick);
 }
@@ -143,12 +179,13 @@ std::string unclosed_brackets(const SyntaxTree* tree, const Language* language,
                               std::string_view text, size_t offset) {
   const size_t from = offset - std::min(offset, kWindowBytes);
   const size_t to = std::min(text.size(), offset + kWindowBytes);
-  const std::vector<Bracket> brackets = tree != nullptr && *tree->text() == text
+  if (tree != nullptr && *tree->text() != text) tree = nullptr;
+  const std::vector<Bracket> brackets = tree != nullptr
                                             ? brackets_of_tree(*tree, from, to)
                                             : brackets_of_text(language, text, from, to);
   std::vector<Bracket> before;
   std::vector<Bracket> after;
-  std::string missing;
+  Missing missing(tree, offset);
   for (const Bracket& b : brackets) {
     std::vector<Bracket>& open = b.at < offset ? before : after;
     if (is_opener(b.c)) {
@@ -161,8 +198,8 @@ std::string unclosed_brackets(const SyntaxTree* tree, const Language* language,
       close(text, b, before, &missing);
     }
   }
-  for (size_t i = before.size(); i-- > 0;) missing.push_back(closer_of(before[i].c));
-  return missing;
+  for (size_t i = before.size(); i-- > 0;) missing.add(before[i]);
+  return missing.take();
 }
 
 }  // namespace incipit::lsp

@@ -14,6 +14,8 @@ namespace incipit::lsp {
 // and then a ')' may be added. `tree` may be null and is then not used; `language` may be null.
 // A closer at the start of a line is taken for the partner of an opener on a line of its own
 // indentation, so that the '}' of an outer block does not close an inner one that was just begun.
+// With a tree, what another statement further up left open, as the indentation tells, counts no
+// more.
 std::string unclosed_brackets(const SyntaxTree* tree, const Language* language,
                               std::string_view text, size_t offset);
 

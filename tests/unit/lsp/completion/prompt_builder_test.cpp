@@ -263,7 +263,8 @@ TEST(ExplainPrompt, IsTheChatFormatThatTheModelWasTrainedOn) {
     const std::string code = text.substr(start, text.find("\n```<|eot_id|>") - start);
     const auto built =
         explain_prompt(*test::pocket_tokenizer(), test::pocket_format(), "python", code, 1500);
-    EXPECT_EQ(built.value(), ids);
+    EXPECT_EQ(built.value().tokens, ids);
+    EXPECT_EQ(built.value().left_out, "");
     return;
   }
   FAIL() << "no chat_explain_python in the golden file";
@@ -273,15 +274,24 @@ TEST(ExplainPrompt, LosesTheEndOfASelectionThatIsTooLong) {
   const auto built = explain_prompt(*test::pocket_tokenizer(), test::pocket_format(), "python",
                                     long_file(200), 300);
   ASSERT_TRUE(built.ok());
-  EXPECT_LE(built->size(), 300U);
-  EXPECT_GT(built->size(), 200U);
-  EXPECT_THAT(spell(*built), testing::HasSubstr("\n```<|eot_id|>"));
+  EXPECT_LE(built->tokens.size(), 300U);
+  EXPECT_GT(built->tokens.size(), 200U);
+  EXPECT_THAT(spell(built->tokens), testing::HasSubstr("\n```<|eot_id|>"));
+  EXPECT_THAT(built->left_out, testing::HasSubstr("The model saw the first "));
+}
+
+TEST(ExplainPrompt, SaysHowMuchOfTheCodeIsShown) {
+  const std::string code = "a\nb\nc\n\n";
+  EXPECT_EQ(left_out_note(code, code.size()), "");
+  EXPECT_EQ(left_out_note(code, 5), "");  // what is missing is blank
+  EXPECT_THAT(left_out_note(code, 4), testing::HasSubstr(" first 2 of 3 lines"));
+  EXPECT_THAT(left_out_note("one long line", 3), testing::HasSubstr("the beginning alone"));
 }
 
 TEST(ExplainPrompt, LeavesPlaceholdersInTheCodeAlone) {
   const auto built = explain_prompt(*test::pocket_tokenizer(), test::pocket_format(), "python",
                                     "print('{code} {language}')", 300);
-  EXPECT_THAT(spell(built.value()), testing::HasSubstr("print('{code} {language}')"));
+  EXPECT_THAT(spell(built.value().tokens), testing::HasSubstr("print('{code} {language}')"));
 }
 
 TEST(ExplainPrompt, NeedsAChatFormat) {

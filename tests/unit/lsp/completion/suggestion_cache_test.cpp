@@ -79,6 +79,16 @@ TEST(SuggestionCache, KeepsOthersBehindTheFirst) {
   EXPECT_EQ(all_found(cache, place("z = $0\ny\n")), Texts());
 }
 
+TEST(SuggestionCache, KeepsItsOrderWhenALongerOneIsTypedThrough) {
+  constexpr auto kBehind = SuggestionCache::Rank::kBehindOthers;
+  SuggestionCache cache;
+  cache.remember(place("x = $0\ny\n"), {"get()"});
+  cache.remember(place("x = $0\ny\n"), {"get().name"}, kBehind);
+  EXPECT_EQ(found(cache, place("x = get()$0\ny\n")), ".name");
+  EXPECT_EQ(all_found(cache, place("x = $0\ny\n")),
+            (std::vector<std::string>{"get()", "get().name"}));
+}
+
 TEST(SuggestionCache, KeepsUnsureOnesForThoseWhoWantThem) {
   SuggestionCache cache;
   cache.remember(place("x = $0\ny\n"), {"sure", CompletionUnit::kBlock, 0.8});

@@ -135,6 +135,23 @@ TEST(UnclosedBrackets, AreFoundWithoutATree) {
   EXPECT_EQ(unclosed(find_language("c", ""), "f( // (\n /* ( */ $0"), ")");
 }
 
+std::string unclosed_in(std::string_view language, std::string_view marked_text) {
+  const test::MarkedText marked = test::parse_marked(marked_text);
+  const Tree tree = parse(language, marked.text);
+  return unclosed_brackets(tree.get(), &tree->language(), marked.text, marked.cursor);
+}
+
+TEST(UnclosedBrackets, OfAnotherStatementAreNotTheCursors) {
+  EXPECT_EQ(unclosed_in("python", "def f():\n    a = g(1,\n\ndef h():\n    return [$0\n"), "]");
+  EXPECT_EQ(unclosed_in("c", "int f() {\n  if (a) {\n    g((1;\n  }\n  h($0\n}\n"), ")");
+  EXPECT_EQ(unclosed_in("c", "int f() {\n  if (a) {\n    b();\n}\nint g() {\n  h($0\n"), ")}");
+  // Still the cursor's: nothing stands further to the left, or it is no code.
+  EXPECT_EQ(unclosed_in("python", "def f():\n    a = g(1,\n          h($0\n"), "))");
+  EXPECT_EQ(unclosed_in("python", "def f():\n    a = g(\"\"\"\ntext\n\"\"\", $0\n"), ")");
+  EXPECT_EQ(unclosed_in("c", "void f() {\n  g(1,\n#ifdef A\n    2,\n#endif\n    $0\n}\n"), ")");
+  EXPECT_EQ(unclosed_in("c", "void f() {\n  g(1,\nh($0\n}\n"), "))");
+}
+
 TEST(UnclosedBrackets, AnOuterBraceDoesNotCloseAnInnerOneThatWasJustBegun) {
   EXPECT_EQ(unclosed(nullptr, "int f() {\n  if (x) {\n    $0\n}\n"), "}");
   EXPECT_EQ(unclosed(nullptr, "int f() {\n  if (x) {\n    $0\n  }\n}\n"), "");
