@@ -160,6 +160,11 @@ Result<FimFormat> read_fim(const Section& section) {
   // The templates say which orders the model was trained for; suffix first when it knows both.
   const bool prefix_first_only = section.has("psm") && !section.has("spm");
   fim.order = prefix_first_only ? FimOrder::kPrefixFirst : FimOrder::kSuffixFirst;
+  if (section.has("spm")) {
+    ASSIGN_OR_RETURN(const std::string spm, section.text("spm"));
+    ASSIGN_OR_RETURN(const std::string middle, section.text("middle"));
+    fim.middle_at_cursor = spm.ends_with(middle);
+  }
   return fim;
 }
 

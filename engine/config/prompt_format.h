@@ -25,6 +25,10 @@ struct FimFormat {
   TokenId file_separator = -1;  // -1: prompts carry no path header
   FimOrder order = FimOrder::kSuffixFirst;
   TokenId repository = -1;  // -1: other files come without the name of what they belong to
+  // Suffix first, two ways (Bavarian et al. 2022, arXiv 2207.14255, 4.3): with the middle token at
+  // the cursor, <suffix> … <prefix> … <middle>, so that the model sees where its answer begins; or
+  // with the text before the cursor behind it, <prefix> <suffix> … <middle> …
+  bool middle_at_cursor = false;
 };
 
 // Llama 3.1 and later were trained with a system turn in front of every conversation, that begins

@@ -201,18 +201,29 @@ std::vector<TokenId> PromptBuilder::with_fim_tokens(const std::vector<TokenId>& 
     out.push_back(fim.file_separator);
     append(path);
   }
-  out.push_back(fim.prefix);
-  if (fim.order == engine::FimOrder::kSuffixFirst) {
+  const auto append_before = [&] {
+    tokenizer_->encode_append(prefix.before, out, engine::TextStart::kBeginning);
+  };
+  const auto append_after = [&] {
     out.push_back(fim.suffix);
     append(anchor.suffix_tokens);
-    out.push_back(fim.middle);
-    tokenizer_->encode_append(prefix.before, out, engine::TextStart::kBeginning);
-  } else {
-    tokenizer_->encode_append(prefix.before, out, engine::TextStart::kBeginning);
-    out.push_back(fim.suffix);
-    append(anchor.suffix_tokens);
+  };
+  if (fim.order == engine::FimOrder::kPrefixFirst) {
+    out.push_back(fim.prefix);
+    append_before();
+    append_after();
     out.push_back(fim.middle);
     tokenizer_->encode_append(prefix.begun, out);
+  } else if (fim.middle_at_cursor) {
+    append_after();
+    out.push_back(fim.prefix);
+    append_before();
+    out.push_back(fim.middle);
+  } else {
+    out.push_back(fim.prefix);
+    append_after();
+    out.push_back(fim.middle);
+    append_before();
   }
   return out;
 }

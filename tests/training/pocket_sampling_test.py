@@ -46,13 +46,11 @@ class Sampling(unittest.TestCase):
             middle = [i for i, m in zip(ids, marks) if m]
             self.assertEqual((middle[-1], ids[-1], ids[0]), (t.EOS, t.EOS, t.BOS))
             middle, suffix_at, middle_at = middle[:-1], ids.index(t.SUFFIX), ids.index(t.MIDDLE)
-            suffix = ids[suffix_at + 1:middle_at]
-            before = ids[middle_at + 1:-1 - len(middle)]
-            if kind == FIM_PREFIX_FIRST:
-                self.assertEqual(before, [])
-                before = ids[ids.index(t.PREFIX) + 1:suffix_at]
-            else:
-                self.assertEqual(suffix_at, ids.index(t.PREFIX) + 1)
+            prefix_at = ids.index(t.PREFIX)
+            self.assertEqual(ids[middle_at + 1:-1], middle)  # the mark at the cursor, then nothing but the middle
+            self.assertEqual(prefix_at < suffix_at, kind == FIM_PREFIX_FIRST)
+            suffix = ids[suffix_at + 1:middle_at if prefix_at < suffix_at else prefix_at]
+            before = ids[prefix_at + 1:suffix_at if prefix_at < suffix_at else middle_at]
             self.assertTrue(middle)
             before_text, after_text = self.tok.decode(before), self.tok.decode(suffix)
             self.assertIn(before_text + self.tok.decode(middle) + after_text, text)
@@ -70,7 +68,7 @@ class Sampling(unittest.TestCase):
             texts, kept = dict(map(files.get, range(len(files)))), Files(language)
             hidden = {kept.get(i)[0] for i in range(len(kept))}
             for own, ids in self.cross_file_documents(language, 60):
-                opening = ids[:ids.index(t.PREFIX)]
+                opening = ids[:ids.index(t.SUFFIX)]
                 if t.REPO in ids:
                     with_name += 1
                     self.assertTrue(self.tok.decode(opening).startswith("<|begin_of_text|><|repo_name|>incipit\n<|file_sep|>"))

@@ -39,6 +39,13 @@ def grouped(q, k, v, scope=None):
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
 
 
+def by_cudnn(q, k, v, scope=None):
+    """The same by cuDNN's kernels, which PyTorch takes only if it is told to."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
+        return grouped(q, k, v)
+
+
 def document_numbers(ids):
     """int [rows, tokens]: counts the documents of each row; each begins with its first token."""
     return (ids == BOS).cumsum(1)
@@ -110,7 +117,7 @@ def packed(q, k, v, scope):
 
 
 KINDS = dict(documents=(documents, document_blocks), packed=(packed, document_ends), grouped=(grouped, None),
-             plain=(lambda q, k, v, scope: plain(q, k, v), None))
+             cudnn=(by_cudnn, None), plain=(lambda q, k, v, scope: plain(q, k, v), None))
 CHOSEN = "plain"
 
 
@@ -165,7 +172,7 @@ def tried(kind, config, device, rows, length):
 def choose(config, device, rows, length, say):
     """Kinds that work here, best first; the last is always "plain"."""
     times = {}
-    for kind in ("documents", "packed", "grouped"):
+    for kind in ("documents", "packed", "grouped", "cudnn"):
         try:
             seconds, error = tried(kind, config, device, rows, length)
             say("attention %s: %.2f ms a layer for %d x %d, error %.4f" % (kind, seconds * 1e3, rows, length, error))

@@ -23,9 +23,9 @@ PROMPTS = dict(
     fim=dict(prefix="<|fim_prefix|>", suffix="<|fim_suffix|>", middle="<|fim_middle|>", pad="<|fim_pad|>",
              file_separator="<|file_sep|>", repository="<|repo_name|>",
              psm=BEGIN + "<|file_sep|>{path}\n<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>",
-             spm=BEGIN + "<|file_sep|>{path}\n<|fim_prefix|><|fim_suffix|>{suffix}<|fim_middle|>{prefix}",
+             spm=BEGIN + "<|file_sep|>{path}\n<|fim_suffix|>{suffix}<|fim_prefix|>{prefix}<|fim_middle|>",
              cross_file=BEGIN + "<|repo_name|>{repository}\n<|file_sep|>{other path}\n{other text}"
-             "<|file_sep|>{path}\n<|fim_prefix|><|fim_suffix|>{suffix}<|fim_middle|>{prefix}",
+             "<|file_sep|>{path}\n<|fim_suffix|>{suffix}<|fim_prefix|>{prefix}<|fim_middle|>",
              stop=["<|end_of_text|>", "<|eot_id|>", "<|fim_pad|>", "<|file_sep|>"],
              note="path header may be left out; each of path, texts, prefix and suffix is encoded on its own, so a "
              "cursor inside a word is fine; spm keeps the key/value cache while the user types; other files may be "

@@ -40,7 +40,7 @@ def mixture(length, late):
     """Documents of a phase. Short ones hold more holes a token, long ones teach the far context."""
     chances, sizes = ((.20, .30, .30, .20), (350, 650, 1200, length)) if not late else \
                      ((.18, .27, .30, .25), (400, 800, 1800, length))
-    return Mixture(length, .13, .16, .16 if late else .10, .04, (ctypes.c_double * 4)(*chances),
+    return Mixture(length, .13, .16, .22 if late else .14, .04, (ctypes.c_double * 4)(*chances),
                    (ctypes.c_int64 * 4)(*sizes))
 
 

@@ -33,7 +33,7 @@ class Forced:
 
 
 @torch.no_grad()
-def greedy(net, prompts, most, stop, batch=512, forced=None):
+def greedy(net, prompts, most, stop, batch=1100, forced=None):
     """For each prompt the ids that follow, up to `most`, the last one of a kind that stop(ids) wants. Prompts are
     padded on the left, so all rows write at the same place. forced: (bytes of each token, what each answer begins with)."""
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))

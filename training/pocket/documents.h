@@ -147,12 +147,14 @@ class DocumentMaker {
     Tokens out{kBos};
     append(out, opening);
     append(out, head);
-    out.push_back(kPrefix);
-    if (prefix_first) append(out, prefix);
-    out.push_back(kSuffix);
-    append(out, suffix);
+    const auto put = [&out](Special mark, const Tokens& text) {
+      out.push_back(mark);
+      append(out, text);
+    };
+    if (prefix_first) put(kPrefix, prefix);
+    put(kSuffix, suffix);
+    if (!prefix_first) put(kPrefix, prefix);
     out.push_back(kMiddle);
-    if (!prefix_first) append(out, prefix);
     for (uint16_t id : middle) out.push_back(id | kTarget);
     out.push_back(kEos | kTarget);
     return out;

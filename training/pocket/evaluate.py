@@ -12,7 +12,7 @@ import holes
 from common import CONFIG, EVAL_LENGTH, LANGUAGES, TOY, log
 from data import CROSS_FILE, TARGET, Files
 from decode import greedy
-from tokenizer import (BASE, BOS, END_HEADER, EOS, EOT, FILE_SEP, PAD, PREFIX, REPO, START_HEADER, Tokenizer)
+from tokenizer import (BASE, BOS, END_HEADER, EOS, EOT, FILE_SEP, PAD, REPO, START_HEADER, SUFFIX, Tokenizer)
 
 
 def mean(values):
@@ -77,11 +77,11 @@ def similarity(a, b):
     return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio() if a or b else 1.0
 
 
-def line_holes(net, tok, sets, suffix_first=True, heal=False, most=160):
+def line_holes(net, tok, sets, order="spm", heal=False, most=160):
     """({language: {exact, similarity, ended, ended_in_line, holes}}, details). `ended`: share of the holes after which
     the model came to its end token by itself within `most` tokens; `ended_in_line`: before a line break."""
     flat = [(language, hole) for language, hs in sets.items() for hole in hs]
-    asked = [holes.prompt(tok, hole, suffix_first, heal) for _, hole in flat]
+    asked = [holes.prompt(tok, hole, order, heal) for _, hole in flat]
     ends = (EOS, EOT, PAD, FILE_SEP)
     answers = greedy(net, [p for p, _ in asked], 8 if TOY else most, lambda o: o[-1] in ends,
                      forced=(tok.pieces, [left.encode("utf8") for _, left in asked]))
@@ -112,7 +112,7 @@ def cross_file(net, sampler, per_language, room):
         for k, file in enumerate(np.flatnonzero(held)):
             doc = sampler.document(number, file, CROSS_FILE, room, 1000 + k)
             ids = (doc & 0x3FFF).astype(np.int64)
-            marks = np.flatnonzero(ids == PREFIX)
+            marks = np.flatnonzero(ids == SUFFIX)
             if len(doc) == 0 or REPO not in ids or len(marks) != 1:
                 continue
             own = np.flatnonzero(ids[:marks[0]] == FILE_SEP)[-1]

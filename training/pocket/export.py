@@ -121,7 +121,7 @@ def lines(label, state, tok, sets, **how):
 
 
 def first_pocket():
-    """Dequantized weights of a checkpoint to compare with (PK_COMPARE: its folder), or None."""
+    """Dequantized weights of a checkpoint to compare with (PK_COMPARE: its folder) and the order of its prompts, or None."""
     folder = os.environ.get("PK_COMPARE", os.path.join(WORK, "compare"))
     if not os.path.exists(folder + "/model.safetensors"):
         return None
@@ -133,7 +133,9 @@ def first_pocket():
                 {k: raw["%s.%s" % (base, k)] for k in ("qweight", "qzeros", "scales", "g_idx")}))
         elif kind == "weight":
             state[name] = torch.from_numpy(value.astype(np.float32))
-    return state
+    with open(folder + "/pocket.json") as f:
+        marked = json.load(f)["fim"]["spm"].endswith("<|fim_middle|>")
+    return state, "spm" if marked else "spm joined"
 
 
 def table():
@@ -169,11 +171,12 @@ def measure(state, plain, int4_names, tok, sampler):
     step("held-out rtn", 40, lambda: held_out("rtn int4", nearest))
     old = step("old checkpoint", 45, first_pocket) if not TOY or os.environ.get("PK_COMPARE") else None
     if old:
-        step("held-out old", 45, lambda: held_out("old int4", old))
-        step("holes old, healed", 45, lambda: lines("old int4 healed", old, tok, sets, heal=True))
-        step("holes old", 45, lambda: lines("old int4", old, tok, sets))
+        state_of_old, order = old
+        step("held-out old", 45, lambda: held_out("old int4", state_of_old))
+        step("holes old, healed", 45, lambda: lines("old int4 healed", state_of_old, tok, sets, order=order, heal=True))
+        step("holes old", 45, lambda: lines("old int4", state_of_old, tok, sets, order=order))
     step("holes bf16, healed", 45, lambda: lines("bf16 healed", state, tok, sets, heal=True))
-    step("holes int4, prefix first", 45, lambda: lines("int4 prefix first", plain, tok, sets, suffix_first=False))
+    step("holes int4, prefix first", 45, lambda: lines("int4 prefix first", plain, tok, sets, order="psm"))
 
 
 def main():

@@ -26,7 +26,7 @@ def prompts(tok):
     e = lambda s: tok.encode(s).tolist()
     head = lambda p: [BOS, FILE_SEP] + e(p + "\n")
     psm = lambda p, a, b: head(p) + [PREFIX] + e(a) + [SUFFIX] + e(b) + [MIDDLE]
-    spm = lambda p, a, b: head(p) + [PREFIX, SUFFIX] + e(b) + [MIDDLE] + e(a)
+    spm = lambda p, a, b: head(p) + [SUFFIX] + e(b) + [PREFIX] + e(a) + [MIDDLE]
     long = (RUST + "            largest = item;\n        }\n    }\n    largest\n}\n\n") * (2 if TOY else 9)
     answer = [START_HEADER] + e("assistant") + [END_HEADER] + e("\n\n")
     return [("fim_psm_python", psm("src/fib.py", PYTHON, "\n    return a\n")),

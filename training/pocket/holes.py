@@ -101,11 +101,15 @@ def _left_to_the_model(tok, before):
     return tail if tail.strip() else ""
 
 
-def prompt(tok, hole, suffix_first=True, heal=False):
+ORDERS = ("spm", "spm joined", "psm")  # suffix first with a mark at the cursor, without one, and prefix first
+
+
+def prompt(tok, hole, order="spm", heal=False):
     """Ids, and the text before the cursor that was left to the model, as the editor's side does it."""
     encode, before = tok.encode, hole["before"]
     left = _left_to_the_model(tok, before) if heal else ""
     prefix = encode(before[:len(before) - len(left)])[-hole["prefix_room"]:].tolist()
-    if suffix_first:
-        return [BOS] + hole["head"] + [PREFIX, SUFFIX] + hole["suffix"] + [MIDDLE] + prefix, left
-    return [BOS] + hole["head"] + [PREFIX] + prefix + [SUFFIX] + hole["suffix"] + [MIDDLE], left
+    ids = {"spm": [SUFFIX] + hole["suffix"] + [PREFIX] + prefix + [MIDDLE],
+           "spm joined": [PREFIX, SUFFIX] + hole["suffix"] + [MIDDLE] + prefix,
+           "psm": [PREFIX] + prefix + [SUFFIX] + hole["suffix"] + [MIDDLE]}[order]
+    return [BOS] + hole["head"] + ids, left

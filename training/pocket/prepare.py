@@ -229,6 +229,7 @@ def main():
             raise SystemExit("no file of %s: is the corpus folder %s complete?" % (language, corpus))
     log("corpus: %d files, %.0f MB, %.0f s" % (files, size, time.time() - t0))
     log("conversations: %d" % write_chats(pool))
+    pool.shutdown()
     with open(path("prepared"), "w") as f:
         f.write("%.1f\n" % (time.time() - t0))
     log("prepared in %.0f s" % (time.time() - t0))

@@ -66,6 +66,20 @@ TEST_F(PromptFormatTest, ReadsWhatComesWithPocket) {
   EXPECT_EQ(format.stop, (Tokens{16374, 16377, 16381, 16383}));
 }
 
+TEST_F(PromptFormatTest, ReadsFromTheTemplateWhereTheMiddleTokenStands) {
+  const char* rest = R"("prefix": "<P>", "suffix": "<S>", "middle": "<M>")";
+  const auto read = [&](const std::string& templates) {
+    write("pocket.json", "{\"fim\": {" + std::string(rest) + templates + "}}");
+    return load({"<P>", "<S>", "<M>"});
+  };
+  EXPECT_FALSE(read(R"(, "spm": "<P><S>{suffix}<M>{prefix}")").value().fim->middle_at_cursor);
+  EXPECT_TRUE(read(R"(, "spm": "<S>{suffix}<P>{prefix}<M>")").value().fim->middle_at_cursor);
+  EXPECT_FALSE(read("").value().fim->middle_at_cursor);
+  const auto wrong = read(R"(, "spm": 3)");
+  ASSERT_FALSE(wrong.ok());
+  EXPECT_THAT(wrong.error().message, AllOf(HasSubstr("fim.spm"), HasSubstr("a string")));
+}
+
 TEST_F(PromptFormatTest, KnowsTheFimTokensOfCommonFamilies) {
   struct Family {
     std::vector<std::string> special;

@@ -180,8 +180,15 @@ PromptFormat format_of(PromptLayout layout, FimOrder order = FimOrder::kSuffixFi
   return format;
 }
 
+PromptFormat with_middle_at_cursor() {
+  PromptFormat format = format_of(PromptLayout::kFim);
+  format.fim->middle_at_cursor = true;
+  return format;
+}
+
 std::vector<std::pair<std::string, PromptFormat>> every_layout() {
   return {{"suffix first", format_of(PromptLayout::kFim)},
+          {"suffix first, middle token at the cursor", with_middle_at_cursor()},
           {"prefix first", format_of(PromptLayout::kFim, FimOrder::kPrefixFirst)},
           {"instruct", format_of(PromptLayout::kInstruct)},
           {"base", format_of(PromptLayout::kBase)},
