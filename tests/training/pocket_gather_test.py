@@ -65,9 +65,9 @@ def place(*parts):
     return os.path.join(toy_corpus.WORK.name, *parts)
 
 
-def gather(out, *options, manifest="manifest.tsv"):
+def gather(out, *options, manifest="manifest.tsv", packages="packages"):
     program = os.path.join(toy_corpus.ROOT, "training", "pocket", "gather.py")
-    done = subprocess.run([sys.executable, program, place(manifest), place(out), "--download", place("packages"), *options],
+    done = subprocess.run([sys.executable, program, place(manifest), place(out), "--download", place(packages), *options],
                           capture_output=True, text=True)
     if done.returncode:
         raise AssertionError(done.stdout + done.stderr)
@@ -90,6 +90,8 @@ class Gather(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         toy_packages.write(PACKAGES, place("packages"), place("manifest.tsv"))
+        with open(place("packages", "first", "first_1.0.orig.tar.gz.asc"), "w") as f:
+            f.write("-----BEGIN PGP SIGNATURE-----\n")  # comes with a source, and is no archive
 
     def test_keeps_what_people_wrote_under_a_permissive_licence_once(self):
         said = gather("all")
@@ -105,6 +107,18 @@ class Gather(unittest.TestCase):
         self.assertEqual(set(found), {(l, "new:" + r, p) for l, r, p in KEPT if l in ("python", "shell")})
         self.assertEqual(names, ["python.x0.7z", "shell.x0.7z"])
 
+    def test_a_package_gives_an_addition_so_much_of_a_language_and_nothing_that_is_known(self):
+        files = {"package.json": b'{"license": "MIT"}', "src/a.ts": code("first"), "src/b.ts": code("next"), "src/c.ts": code("last"),
+                 "tool.sh": SHELL}
+        toy_packages.write([("npm package ", "fourth", files)], place("added"), place("added.tsv"))
+        os.makedirs(place("known"), exist_ok=True)
+        with open(place("known", "typescript.0"), "wb") as f:
+            f.write(b"older\x01x.ts\0" + code("first") + b"\0")
+        for limit, kept in (("6", ["src/b.ts", "src/c.ts"]), ("0.002", ["src/b.ts"])):
+            gather("added" + limit, "--known", place("known"), "--package", limit, manifest="added.tsv", packages="added")
+            paths = sorted(p for l, r, p in contents("added" + limit)[0] if l == "typescript")
+            self.assertEqual(paths, kept)
+
     def test_names_a_kind_of_source_that_it_does_not_know(self):
         with open(place("other.tsv"), "w") as f:
             f.write("tarball, elsewhere\t1\tMIT\n")
@@ -112,7 +126,8 @@ class Gather(unittest.TestCase):
             gather("none", manifest="other.tsv")
 
     def test_reads_every_line_of_the_manifests_that_come_with_it(self):
-        for file in ("engine/models/pocket/corpus_manifest.tsv", "training/pocket/corpus_additions.tsv"):
+        for file in ("engine/models/pocket/corpus_manifest.tsv", "training/pocket/corpus_additions.tsv",
+                     "training/pocket/corpus_additions_2.tsv"):
             with open(os.path.join(toy_corpus.ROOT, file)) as f:
                 rows = [line.rstrip("\n").split("\t") for line in f if line.strip()]
             self.assertEqual(rows[0][:3], ["source", "version", "license"])

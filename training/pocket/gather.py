@@ -1,7 +1,7 @@
 """Gathers the corpus from Debian and npm packages named in a manifest, and packs it as archives for prepare.py.
 
 usage: gather.py MANIFEST OUT_FOLDER [--download FOLDER] [--languages lua,shell] [--known FOLDER] [--limits lua:20,c:40]
-                 [--prefix new:] [--part x]
+                 [--prefix new:] [--part x] [--package 6]
 
 The manifest has a line for each package: source (how and what), version, licence, separated by tabs; further columns are
 not read. Sources: "Debian bookworm source, NAME", "Debian bookworm binary, NAME", "npm package NAME". Packages come
@@ -10,8 +10,8 @@ manifest pins; one that is not to be had is named and left out. Wants p7zip-full
 
 Additions: --known is a folder with the archives (or their unpacked files) of an older corpus, whose files do not come
 again; only what a package's own debian/copyright or package.json gives a permissive licence is then taken, folders of
-test data are passed over, and no package gives more than 6 MB of a language. --limits closes a language at so many MB:
-the manifest's order decides what is in."""
+test data are passed over, and no package gives more than --package MB of a language (6, if it is not given). --limits closes
+a language at so many MB: the manifest's order decides what is in."""
 import argparse
 import glob
 import os
@@ -36,7 +36,6 @@ SKIPPED = re.compile(r"(^|/)(third[_-]?party|vendor(ed)?|node_modules|testdata|\
 TEST_DATA = re.compile(r"(^|/)(test[-_]?data|fixtures?|__fixtures__|__snapshots__|snapshots|baselines?|generated|locales?|po)(/|$)"
                        r"|[_.-](generated|gen)\.\w+$|\.pb\.\w+$|_pb2\.py$|zz_generated", re.I)
 BUILT = re.compile(r"(^|/)(dist|build|bundles?|umd|cjs|esm|es|es5|es6|lib/(cjs|esm|commonjs|module))(/|$)|(^|/)dist-[^/]*/")  # of npm packages
-PACKAGE_BYTES = 6e6  # of one package and language, in an addition
 PART_BYTES = 34e6  # text of one archive: 7-Zip's PPMd makes about 4 MB of it
 
 
@@ -62,7 +61,12 @@ def download(source, version, folder):
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         log("not to be had: %s %s: %s" % (source, version, (done.stderr.strip().splitlines() or ["no reason"])[-1]))
-    return sorted(glob.glob(folder + "/*.tar.*") + glob.glob(folder + "/*.tgz") + glob.glob(folder + "/*.deb"))
+    return archives_in(folder)
+
+
+def archives_in(folder):
+    found = glob.glob(folder + "/*.tar.*") + glob.glob(folder + "/*.tgz") + glob.glob(folder + "/*.deb")
+    return sorted(f for f in found if not f.endswith(".asc"))  # a signature beside its archive
 
 
 def unpack(archive, folder):
@@ -123,22 +127,22 @@ def files_of(folder, wanted, may=None):
 
 def package_files(job):
     """What one row of the manifest gives: its name and [(path, language, text, digest, line hashes)]."""
-    source, version, download_folder, wanted, addition = job
+    source, version, download_folder, wanted, limit = job  # the limit of bytes a language makes this an addition
     name = re.split(r", | ", source)[-1]
     folder = os.path.join(download_folder, name.replace("/", "_"))
-    archives = glob.glob(folder + "/*.tar.*") + glob.glob(folder + "/*.tgz") + glob.glob(folder + "/*.deb")
+    archives = archives_in(folder)
     tree, out, size = tempfile.mkdtemp(), [], Counter()
     try:
         archives = archives or download(source, version, folder)
         for archive in archives:
             unpack(archive, tree)
-        may = may_take(archives, tree, source) if addition else None
+        may = may_take(archives, tree, source) if limit else None
         for rel, language, text, digest in files_of(tree, wanted, may):
-            if addition and (size[language] > PACKAGE_BYTES or (source.startswith("npm") and BUILT.search(rel))):
+            if limit and (size[language] > limit or (source.startswith("npm") and BUILT.search(rel))):
                 continue
             size[language] += len(text)
             out.append((rel, language, text, digest, line_hashes(text)))
-        if addition and source.startswith("npm") and size["typescript"]:  # then the JavaScript is what was compiled of it
+        if limit and source.startswith("npm") and size["typescript"]:  # then the JavaScript is what was compiled of it
             out = [x for x in out if x[1] != "javascript"]
     except (OSError, subprocess.CalledProcessError, tarfile.TarError, ValueError) as error:
         log("left out: %s: %s" % (source, error))
@@ -195,6 +199,7 @@ def arguments():
     parser.add_argument("--languages", default=",".join(LANGUAGES))
     parser.add_argument("--known", default="", help="folder of an older corpus: makes this an addition to it")
     parser.add_argument("--limits", default="", help="language:MB,...")
+    parser.add_argument("--package", type=float, default=6, help="MB of a language that one package gives to an addition")
     parser.add_argument("--prefix", default="", help="put before the repository's name: marks later additions")
     parser.add_argument("--part", default="", help="put before the archives' numbers")
     return parser.parse_args()
@@ -208,7 +213,8 @@ def main():
         rows = [line.rstrip("\n").split("\t") for line in f if line.strip() and not line.startswith("source\t")]
     # hash() of a str agrees between the processes, as they are forked from this one
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        futures = [pool.submit(package_files, (row[0], row[1], options.download, wanted, bool(options.known))) for row in rows]
+        limit = options.package * 1e6 if options.known else 0
+        futures = [pool.submit(package_files, (row[0], row[1], options.download, wanted, limit)) for row in rows]
         if options.known:
             remember_known(options.known, wanted, duplicates)
         size, table = Counter(), []
