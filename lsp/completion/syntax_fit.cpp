@@ -126,7 +126,7 @@ class Scale {
     if (*found <= *least_) return *found - *least_;
     // Outer blocks that the document has not closed yet: with them closed the numbers are quieter.
     const std::optional<int> closed =
-        outer_.empty() ? std::nullopt : errors_with(text + outer_after(text));
+        has_outer() ? errors_with(text + outer_after(text)) : std::nullopt;
     return std::min(*found - *least_, closed ? std::max(*closed - least_closed_, 0) : *found);
   }
 
@@ -163,11 +163,11 @@ class Scale {
       least_ = std::min(*least_, errors_with(text).value_or(*least_));
     }
     least_closed_ = *least_;
-    if (outer_.empty()) {
+    lacks_words_ = !open_keyword_blocks(brackets_.language, site_.text).empty();
+    if (!has_outer()) {
       // An error that goes away with some text here is none of the document's own; but in a
       // document that is not finished errors move about, and only their number says something.
-      const bool finished = open_keyword_blocks(brackets_.language, site_.text).empty();
-      if (finished) least_ = std::min(*least_, static_cast<int>(own_->size()));
+      least_ = std::min(*least_, static_cast<int>(own_->size()));
       return;
     }
     for (const string_view word : {"", "x", "x;"}) {
@@ -189,8 +189,15 @@ class Scale {
       result += '\n';
       result += closer;
     }
+    if (!lacks_words_) return result;
+    const std::string whole =
+        joined({site_.text.substr(0, site_.offset), text, result, site_.text.substr(site_.offset)});
+    const std::vector<KeywordBlock> open = open_keyword_blocks(brackets_.language, whole);
+    for (size_t i = open.size(); i-- > 0;) result.append("\n").append(open[i].closer);
     return result;
   }
+
+  bool has_outer() const { return !outer_.empty() || lacks_words_; }
 
   SplicedErrors errors_;
   const CursorSite& site_;
@@ -198,6 +205,7 @@ class Scale {
   std::map<std::string, int> known_;
   std::optional<ErrorPlaces> own_;  // errors that stand there whatever the text
   string_view outer_;               // closers of `unclosed` that do not belong to the cursor's line
+  bool lacks_words_ = false;        // the document has blocks without their `end`, `fi`, …
   std::optional<int> least_;        // errors that the document has here anyway
   int least_closed_ = 0;            // … with the outer closers behind the cursor
 };

@@ -71,7 +71,11 @@ int errors_of(const DocumentSnapshot& document, const std::string& text) {
 
 std::string problem_of(const test::GoldenCase& one, const test::MarkedText& marked,
                        const DocumentSnapshot& document, const CompletionOutcome& outcome) {
-  if (outcome.items.size() != 1) return "no suggestion: " + outcome.why_empty;
+  if (outcome.items.size() != 1) {
+    std::string why = "no suggestion: " + outcome.why_empty;
+    for (const auto& step : outcome.steps) why += "\n" + step.rule + ": " + step.before;
+    return why;
+  }
   const CompletionItem& item = outcome.items.front();
   std::string text = marked.text;
   text.replace(item.replace_start, item.replace_end - item.replace_start, item.insert_text);
