@@ -7,6 +7,8 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/base/json_depth.h"
+
 namespace incipit::engine {
 
 using nlohmann::json;
@@ -40,6 +42,15 @@ std::string shown(const json& value) {
 }
 
 Result<json> parse_json_object(std::string_view text, const std::string& where) {
+  constexpr size_t kMaxObject = size_t{8} << 20;  // an index of the largest models has 0.2 MB
+  if (text.size() > kMaxObject) {
+    return Error{ErrorCode::kCorrupt, fmt::format("{}: want at most {} bytes of JSON, found {}",
+                                                  where, kMaxObject, text.size())};
+  }
+  if (nests_too_deep(text)) {
+    return Error{ErrorCode::kCorrupt, fmt::format("{}: want at most {} levels of JSON, found more",
+                                                  where, kMaxJsonDepth)};
+  }
   json parsed;
   try {
     parsed = json::parse(text);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "engine/base/json_depth.h"
 #include "engine/tokenizer/tokenizer.h"
 
 namespace incipit::engine {
@@ -67,6 +68,9 @@ Result<Json> read_optional(const std::filesystem::path& path) {
   if (!file) {
     return Error{ErrorCode::kIo, fmt::format("prompt format: {}: cannot be read", path.string())};
   }
+  if (nests_too_deep(text))
+    return wrong(path.string(), "top level",
+                 fmt::format("at most {} levels of JSON", kMaxJsonDepth), "more");
   try {
     Json root = Json::parse(text);
     if (!root.is_object()) return wrong(path.string(), "top level", "an object", described(root));

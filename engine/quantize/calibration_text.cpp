@@ -20,12 +20,19 @@ constexpr size_t kManyDocuments = 16;
 constexpr size_t kHeldOutPart = 8;  // one of so many
 
 Result<std::string> read_bytes(const fs::path& path) {
+  const auto unfit = [&](ErrorCode code, const char* found) {
+    return Error{code, fmt::format("{}: want a file of text, found {}", path.string(), found)};
+  };
+  std::error_code ignored;
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored))  // a pipe would not end
+    return unfit(ErrorCode::kInvalidArgument, "no regular file");
   std::ifstream file(path, std::ios::binary);
   std::string bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file.bad() && file.is_open() && !bytes.empty()) return bytes;
-  return Error{file.is_open() ? ErrorCode::kInvalidArgument : ErrorCode::kNotFound,
-               fmt::format("{}: want a file of text, found {}", path.string(),
-                           file.is_open() ? "nothing in it" : "none that can be read")};
+  if (file.bad() || !file.is_open()) return unfit(ErrorCode::kNotFound, "none that can be read");
+  if (bytes.empty()) return unfit(ErrorCode::kInvalidArgument, "nothing in it");
+  if (bytes.find('\0') != std::string::npos)
+    return unfit(ErrorCode::kInvalidArgument, "bytes that no text has");
+  return bytes;
 }
 
 CalibrationText with_fingerprint(std::vector<std::string> documents) {

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "engine/base/json_depth.h"
 #include "engine/tokenizer/byte_level.h"
 #include "engine/tokenizer/byte_token.h"
 #include "engine/tokenizer/space_mark.h"
@@ -26,6 +27,11 @@ class Parser : private TokenizerErrors {
   explicit Parser(const std::string& where) : TokenizerErrors(where), where_(where) {}
 
   Result<TokenizerFile> parse(std::string_view text) {
+    if (nests_too_deep(text)) {
+      return Error{ErrorCode::kCorrupt,
+                   fmt::format("tokenizer: {}: want at most {} levels of JSON, found more", where_,
+                               kMaxJsonDepth)};
+    }
     Json root;
     try {
       root = Json::parse(text);

@@ -73,6 +73,13 @@ Result<std::shared_ptr<const Tokenizer>> check_tokenizer(const ModelSource& sour
   return tokenizer;
 }
 
+// A value of a file that is out of its range is the model's mistake, not the command line's.
+template <class T>
+Result<T> of_the_source(Result<T> result) {
+  if (result.ok() || result.error().code != ErrorCode::kInvalidArgument) return result;
+  return Error{ErrorCode::kCorrupt, result.error().message};
+}
+
 Result<Job> open_job(const AddModelOptions& options) {
   ASSIGN_OR_RETURN(ModelSource source, resolve_source(options.source));
   const std::string name = options.name.empty() ? source.suggested_name : options.name;
@@ -83,9 +90,11 @@ Result<Job> open_job(const AddModelOptions& options) {
                     "beginning with '.', found \"{}\"",
                     name)};
   }
-  ASSIGN_OR_RETURN(auto small_files, read_small_files(source.path));
-  ASSIGN_OR_RETURN(OpenedCheckpoint opened, open_checkpoint(source.path, kAddedHead));
-  ASSIGN_OR_RETURN(const auto tokenizer, check_tokenizer(source, small_files, opened.config));
+  ASSIGN_OR_RETURN(auto small_files, of_the_source(read_small_files(source.path)));
+  ASSIGN_OR_RETURN(OpenedCheckpoint opened,
+                   of_the_source(open_checkpoint(source.path, kAddedHead)));
+  ASSIGN_OR_RETURN(const auto tokenizer,
+                   of_the_source(check_tokenizer(source, small_files, opened.config)));
   ASSIGN_OR_RETURN(QuantizeChoice quantize,
                    choose_quantizing(options.quantize, opened, *tokenizer));
   const uint64_t fingerprint = checksum(std::string_view(fmt::format(
@@ -133,8 +142,10 @@ bool is_up_to_date(const fs::path& place, const ModelManifest& manifest, const J
     if (job.quantize.walks && manifest.quantization.quality.n_tokens == 0) return false;
   }
   const auto file = open_packed_file(place / kAddedWeightsName);
-  return file.ok() && file->header_checksum == manifest.checksum &&
-         check_identity(*file, job.opened.identity, "").ok();
+  if (!file.ok() || file->header_checksum != manifest.checksum) return false;
+  // Every byte is read, since adding again is what mends a file that was damaged later.
+  return check_identity(*file, job.opened.identity, "").ok() &&
+         verify_sections(file->image, "").ok();
 }
 
 Result<void> check_disk(const ModelDirectory& directory, int64_t wanted) {

@@ -75,6 +75,33 @@ std::string as_model_name(std::string name) {
   return name;
 }
 
+// What else people have as a directory of a model.
+std::string describe_other_directory(const fs::path& directory) {
+  std::error_code ignored;
+  if (fs::exists(directory / "adapter_config.json", ignored))
+    return "a LoRA adapter without its model; merged into the model it works";
+  if (fs::exists(directory / "params.json", ignored))
+    return "Meta's original files, which are PyTorch pickles; the same model in Hugging Face "
+           "layout "
+           "works";
+  return "a directory without config.json";
+}
+
+// A directory of the hub may hold GGUF files and no config.json.
+Result<ModelSource> only_gguf_file(const fs::path& given, const fs::path& directory) {
+  std::vector<fs::path> found;
+  std::error_code failure;
+  for (fs::directory_iterator it(directory, failure), end; !failure && it != end;
+       it.increment(failure)) {
+    if (is_gguf(it->path())) found.push_back(it->path());
+  }
+  if (found.size() == 1) return resolve_source(found[0]);
+  if (found.empty())
+    return refuse(given, describe_other_directory(directory), ErrorCode::kNotFound);
+  return refuse(given, fmt::format("{} GGUF files; name one of them", found.size()),
+                ErrorCode::kInvalidArgument);
+}
+
 }  // namespace
 
 Result<ModelSource> resolve_source(const fs::path& given) {
@@ -88,7 +115,7 @@ Result<ModelSource> resolve_source(const fs::path& given) {
   if (is_gguf(path)) return ModelSource{path, as_model_name(given.stem().string())};
   fs::path directory = path;
   if (!fs::is_directory(path, failure)) {
-    const std::string extension = path.extension().string();
+    const std::string extension = given.extension().string();  // the hub's files have none
     if (!fs::is_regular_file(path, failure) ||
         (extension != ".safetensors" && extension != ".json")) {
       return refuse(given, describe_other_file(path), ErrorCode::kUnsupported);
@@ -101,7 +128,7 @@ Result<ModelSource> resolve_source(const fs::path& given) {
     return refuse(given, "a model that was added already", ErrorCode::kInvalidArgument);
   }
   if (!fs::is_regular_file(directory / "config.json", failure)) {
-    return refuse(given, "a directory without config.json", ErrorCode::kNotFound);
+    return only_gguf_file(given, directory);
   }
   return ModelSource{directory, as_model_name(name_of_directory(directory))};
 }

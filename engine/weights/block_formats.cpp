@@ -165,6 +165,19 @@ BlockShape block_shape(TensorType type) {
   return row == nullptr ? BlockShape{1, static_cast<int32_t>(size_of(type))} : row->shape;
 }
 
+void split_q4_0(std::span<const std::byte> blocks, uint8_t* q, uint16_t* scales) {
+  const auto n_bytes = static_cast<size_t>(block_shape(TensorType::kQ4_0).n_bytes);
+  CHECK_EQ(blocks.size() % n_bytes, size_t{0});
+  const auto* block = reinterpret_cast<const uint8_t*>(blocks.data());
+  for (size_t i = 0; i < blocks.size() / n_bytes; ++i, block += n_bytes, q += kSmall) {
+    std::memcpy(scales + i, block, sizeof(*scales));
+    for (int32_t j = 0; j < 16; ++j) {
+      q[j] = block[2 + j] & 15;
+      q[j + 16] = block[2 + j] >> 4;
+    }
+  }
+}
+
 void dequantise_blocks(TensorType type, std::span<const std::byte> blocks, std::span<float> out) {
   const BlockRow* row = find_row(type);
   CHECK(row != nullptr);

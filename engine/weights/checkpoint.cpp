@@ -21,19 +21,24 @@ constexpr const char* kIndexName = "model.safetensors.index.json";
 // Older quantisers name their one file gptq_model-4bit-128g.safetensors and alike.
 Result<fs::path> only_safetensors_file(const fs::path& dir) {
   std::vector<fs::path> found;
+  std::string none = "no safetensors file";
   std::error_code failure;
   for (fs::directory_iterator it(dir, failure), end; !failure && it != end; it.increment(failure)) {
-    if (it->path().extension() == ".safetensors") found.push_back(it->path());
+    const fs::path extension = it->path().extension();
+    if (extension == ".safetensors") found.push_back(it->path());
+    if (extension == ".bin" || extension == ".pt" || extension == ".pth")
+      none = fmt::format("{}, a PyTorch pickle, which can run code when it is opened",
+                         it->path().filename().string());
   }
   if (failure) {
     return Error{ErrorCode::kIo, fmt::format("{}: {}", dir.string(), failure.message())};
   }
   if (found.size() == 1) return found[0];
-  return Error{ErrorCode::kNotFound,
-               fmt::format("{}: want {}, {} or one *.safetensors, found {}", dir.string(),
-                           kSingleName, kIndexName,
-                           found.empty() ? "no safetensors file"
-                                         : fmt::format("{} of them and no index", found.size()))};
+  return Error{
+      ErrorCode::kNotFound,
+      fmt::format("{}: want {}, {} or one *.safetensors, found {}", dir.string(), kSingleName,
+                  kIndexName,
+                  found.empty() ? none : fmt::format("{} of them and no index", found.size()))};
 }
 
 std::string describe_types(std::span<const TensorType> types) {

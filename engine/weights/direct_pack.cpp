@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <variant>
 
 #include "kernels/common/check.h"
 
@@ -83,6 +84,7 @@ bool can_pack_directly(const Int4Plan& plan) {
   if (plan.shape.cols % plan.shape.group != 0) return false;
   return std::ranges::all_of(plan.parts, [&](const Int4Part& part) {
     if (!part.keeps_integers || !part.input_order.empty()) return false;
+    if (!std::holds_alternative<Int4Linear>(part.linear)) return false;
     const Int4Linear& linear = linear_of(part);
     return linear.config.format == QuantConfig::Format::kGptq &&
            linear.config.group == plan.shape.group && linear.rows % CpuTile::kRows == 0 &&

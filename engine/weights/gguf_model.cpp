@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -27,7 +28,7 @@ struct NameRow {
 constexpr std::array<NameRow, 3> kModelNames = {{{"token_embd.weight", "model.embed_tokens.weight"},
                                                  {"output_norm.weight", "model.norm.weight"},
                                                  {"output.weight", "lm_head.weight"}}};
-constexpr std::array<NameRow, 9> kLayerNames = {
+constexpr std::array<NameRow, 16> kLayerNames = {
     {{"attn_norm.weight", "input_layernorm.weight"},
      {"attn_q.weight", "self_attn.q_proj.weight"},
      {"attn_k.weight", "self_attn.k_proj.weight"},
@@ -36,7 +37,14 @@ constexpr std::array<NameRow, 9> kLayerNames = {
      {"ffn_norm.weight", "post_attention_layernorm.weight"},
      {"ffn_gate.weight", "mlp.gate_proj.weight"},
      {"ffn_up.weight", "mlp.up_proj.weight"},
-     {"ffn_down.weight", "mlp.down_proj.weight"}}};
+     {"ffn_down.weight", "mlp.down_proj.weight"},
+     {"attn_q.bias", "self_attn.q_proj.bias"},
+     {"attn_k.bias", "self_attn.k_proj.bias"},
+     {"attn_v.bias", "self_attn.v_proj.bias"},
+     {"attn_output.bias", "self_attn.o_proj.bias"},
+     {"ffn_gate.bias", "mlp.gate_proj.bias"},
+     {"ffn_up.bias", "mlp.up_proj.bias"},
+     {"ffn_down.bias", "mlp.down_proj.bias"}}};
 
 // Empty for a tensor that Hugging Face's layout does not have.
 std::string hugging_face_name(std::string_view name) {
@@ -56,6 +64,11 @@ std::string hugging_face_name(std::string_view name) {
     }
   }
   return "";
+}
+
+// Rotary tables, which follow from the metadata: older converters store them in every layer.
+bool is_rotary_table(std::string_view name) {
+  return name == "rope_freqs.weight" || name.ends_with(".attn_rot_embd.weight");
 }
 
 // What Llama 3.1's scaling (transformers' "llama3") divides frequency i of n by.
@@ -96,10 +109,16 @@ Result<void> add_yarn(const Metadata& metadata, Json& scaling) {
 // Linear scaling and YaRN are in the metadata, whose type check_architecture() has looked at.
 Result<Json> rope_scaling_by_name(const Metadata& metadata) {
   constexpr const char* kType = "llama.rope.scaling.type";
-  if (!metadata.has(kType)) return Json();
-  ASSIGN_OR_RETURN(const std::string type, metadata.text(kType));
+  constexpr const char* kFactor = "llama.rope.scaling.factor";
+  constexpr const char* kOlderFactor = "llama.rope.scale_linear";
+  const char* key = metadata.has(kFactor) ? kFactor : kOlderFactor;
+  ASSIGN_OR_RETURN(const double factor, metadata.number_or(key, 0));
+  // A factor without a type is linear, as llama.cpp reads it; 0 and 1 are none.
+  std::string type = factor == 0 || factor == 1 ? "none" : "linear";
+  if (metadata.has(kType)) {
+    ASSIGN_OR_RETURN(type, metadata.text(kType));
+  }
   if (type == "none") return Json();
-  ASSIGN_OR_RETURN(const double factor, metadata.number_or("llama.rope.scaling.factor", 0));
   Json scaling = {{"rope_type", type}, {"factor", factor}};
   if (type == "yarn") TRY(add_yarn(metadata, scaling));
   return scaling;
@@ -132,6 +151,29 @@ Result<Json> rope_scaling(const GgufFile& file, double theta) {
   }
   return metadata.wanted("rope_freqs.weight", "the divisors of Llama 3.1 or 3.2", "others",
                          ErrorCode::kUnsupported);
+}
+
+// gguf-split cuts a model into files that are none by themselves.
+Result<void> check_is_whole(const Metadata& metadata) {
+  ASSIGN_OR_RETURN(const int64_t parts, metadata.integer_or("split.count", 1));
+  if (parts <= 1) return {};
+  return metadata.wanted("split.count", "one file",
+                         fmt::format("one of {} (`llama-gguf-split --merge` joins them)", parts),
+                         ErrorCode::kUnsupported);
+}
+
+// Queries, keys and values are of one size, and all of it is rotated.
+Result<void> check_head(const Metadata& metadata, const Json& config) {
+  const int64_t heads = config["num_attention_heads"], hidden = config["hidden_size"];
+  const int64_t head_dim = config.contains("head_dim") ? config["head_dim"].get<int64_t>()
+                                                       : hidden / std::max(heads, int64_t{1});
+  for (const char* key : {"llama.attention.value_length", "llama.rope.dimension_count"}) {
+    ASSIGN_OR_RETURN(const int64_t found, metadata.integer_or(key, head_dim));
+    if (found == head_dim) continue;
+    return metadata.wanted(key, fmt::format("{}, the size of a head", head_dim),
+                           fmt::format("{}", found), ErrorCode::kUnsupported);
+  }
+  return {};
 }
 
 Result<void> check_architecture(const Metadata& metadata) {
@@ -180,7 +222,13 @@ Result<TensorFile> gguf_tensors(const GgufFile& file) {
   std::vector<Tensor> tensors;
   for (const Tensor& tensor : file.tensors()) {
     const std::string name = hugging_face_name(tensor.name);
-    if (name.empty()) continue;
+    if (name.empty() && is_rotary_table(tensor.name)) continue;
+    // Everything in a GGUF file takes part in what its program computes: a norm of queries, say.
+    if (name.empty()) {
+      return Error{ErrorCode::kUnsupported,
+                   fmt::format("{}: {}: want the tensors of a plain Llama, found one more",
+                               file.where(), tensor.name)};
+    }
     tensors.push_back(tensor);
     tensors.back().name = name;
   }
@@ -191,6 +239,7 @@ Result<TensorFile> gguf_tensors(const GgufFile& file) {
 Result<std::string> gguf_config_json(const GgufFile& file) {
   const Metadata metadata(file);
   TRY(check_architecture(metadata));
+  TRY(check_is_whole(metadata));
   Json config = {{"architectures", {"LlamaForCausalLM"}},
                  {"model_type", "llama"},
                  {"hidden_act", "silu"},
@@ -210,6 +259,7 @@ Result<std::string> gguf_config_json(const GgufFile& file) {
   if (metadata.has("llama.attention.key_length")) {
     ASSIGN_OR_RETURN(config["head_dim"], metadata.integer("llama.attention.key_length"));
   }
+  TRY(check_head(metadata, config));
   ASSIGN_OR_RETURN(const int64_t n_tokens, count_tokens(metadata));
   ASSIGN_OR_RETURN(config["vocab_size"], metadata.integer_or("llama.vocab_size", n_tokens));
   ASSIGN_OR_RETURN(config["rms_norm_eps"],

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <utility>
 
+#include "engine/weights/block_formats.h"
+#include "engine/weights/gguf_model.h"
 #include "kernels/common/check.h"
 #include "kernels/common/half.h"
 
@@ -24,10 +26,22 @@ struct RowLoss {
   int32_t not_finite = -1;  // column of a number that is none
 };
 
-Int4Part plan_part(Linear linear, InputOrder inputs) {
+// GGUF's Q4_0 has our own numbers: groups of 32 inputs, zeros of 8, fp16 scales.
+constexpr int32_t kQ40Group = 32;
+
+const DenseLinear* as_q4_0(const Linear& linear) {
+  const auto* dense = std::get_if<DenseLinear>(&linear);
+  return dense != nullptr && dense->weight->type == TensorType::kQ4_0 ? dense : nullptr;
+}
+
+Int4Part plan_part(Linear linear, InputOrder inputs, int32_t rounded_group) {
   Int4Part part{std::move(linear), false, {}};
   const auto* int4 = std::get_if<Int4Linear>(&part.linear);
-  if (int4 == nullptr) return part;
+  if (int4 == nullptr) {
+    // In larger groups it is to be quantised again.
+    part.keeps_integers = as_q4_0(part.linear) != nullptr && rounded_group == kQ40Group;
+    return part;
+  }
   part.keeps_integers = int4->group_of.empty();
   if (!part.keeps_integers && inputs == InputOrder::kCanMove) {
     if (auto order = grouped_order(*int4)) {
@@ -39,14 +53,16 @@ Int4Part plan_part(Linear linear, InputOrder inputs) {
 }
 
 int32_t group_of(const Int4Part& part, int32_t rounded_group) {
-  if (!part.keeps_integers) return rounded_group;
+  if (!part.keeps_integers || as_q4_0(part.linear) != nullptr) return rounded_group;
   const int32_t group = std::get<Int4Linear>(part.linear).config.group;
   return group == kWholeColumn ? kColumnGroup : group;
 }
 
 // fp16 scales are taken as they are; others may have to be rounded.
 bool is_exact(const Int4Part& part) {
-  return part.keeps_integers && std::get<Int4Linear>(part.linear).scales->type == TensorType::kF16;
+  if (!part.keeps_integers) return false;
+  const auto* int4 = std::get_if<Int4Linear>(&part.linear);
+  return int4 == nullptr || int4->scales->type == TensorType::kF16;
 }
 
 RowLoss loss_of(std::span<const float> wanted, const Int4Matrix& matrix, int64_t row,
@@ -82,7 +98,9 @@ class PartFiller {
   }
 
   void fill(int32_t begin, int32_t end) {
-    if (part_.keeps_integers) {
+    if (const DenseLinear* q4_0 = as_q4_0(part_.linear); q4_0 && part_.keeps_integers) {
+      for (int32_t n = begin; n < end; ++n) copy_row(*q4_0, n);
+    } else if (part_.keeps_integers) {
       import_rows(std::get<Int4Linear>(part_.linear), part_.input_order, begin, end, rows_);
     }
     if (is_exact(part_)) return;
@@ -101,6 +119,24 @@ class PartFiller {
   const std::vector<RowLoss>& losses() const { return losses_; }
 
  private:
+  void copy_row(const DenseLinear& q4_0, int32_t n) {
+    const int32_t n_groups = rows_.shape.n_groups();
+    CHECK_EQ(rows_.shape.group, kQ40Group);
+    const auto row_bytes =
+        static_cast<size_t>(n_groups) * static_cast<size_t>(block_shape(TensorType::kQ4_0).n_bytes);
+    const auto at =
+        static_cast<size_t>(q4_0.paired_head_dim == 0 ? n : gguf_row(n, q4_0.paired_head_dim));
+    uint16_t* scales = rows_.scales + int64_t{n} * n_groups;
+    split_q4_0(q4_0.weight->data.subspan(at * row_bytes, row_bytes),
+               rows_.q + int64_t{n} * rows_.shape.cols, scales);
+    for (int32_t g = 0; g < n_groups; ++g) {
+      if (!std::isfinite(kernels::half_to_float(scales[g])))
+        losses_[static_cast<size_t>(n)].not_finite = g * kQ40Group;
+    }
+    if (rows_.zeros != nullptr)
+      std::fill_n(rows_.zeros + int64_t{n} * n_groups, n_groups, kernels::kSymmetricZero);
+  }
+
   void finish_row(int32_t n, std::span<const float> numbers) {
     RowLoss& loss = losses_[static_cast<size_t>(n)];
     const auto strange = std::find_if(numbers.begin(), numbers.end(),
@@ -184,10 +220,11 @@ Int4Plan plan_int4(std::vector<Linear> linears, InputOrder inputs, int32_t round
   for (Linear& linear : linears) {
     plan.shape.rows += rows_of(linear);
     plan.shape.cols = std::visit([](const auto& one) { return one.cols; }, linear);
-    plan.parts.push_back(plan_part(std::move(linear), inputs));
+    plan.parts.push_back(plan_part(std::move(linear), inputs, rounded_group));
     const Int4Part& part = plan.parts.back();
     plan.shape.group = std::min(plan.shape.group, group_of(part, rounded_group));
-    if (part.keeps_integers && !is_symmetric(std::get<Int4Linear>(part.linear))) {
+    const auto* int4 = std::get_if<Int4Linear>(&part.linear);
+    if (part.keeps_integers && int4 != nullptr && !is_symmetric(*int4)) {
       plan.shape.has_zeros = true;
     }
   }

@@ -2,7 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <array>
+#include <fstream>
 #include <functional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -30,7 +33,12 @@ Result<OpenedCheckpoint> open_gguf(const std::filesystem::path& path, HeadFormat
 
 bool is_gguf(const std::filesystem::path& path) {
   std::error_code ignored;
-  return path.extension() == ".gguf" && std::filesystem::is_regular_file(path, ignored);
+  if (!std::filesystem::is_regular_file(path, ignored)) return false;
+  if (path.extension() == ".gguf") return true;
+  // The hub's cache keeps files under their hash, without an extension; so do others.
+  std::array<char, 4> magic = {};
+  std::ifstream(path, std::ios::binary).read(magic.data(), magic.size());
+  return std::string_view(magic.data(), magic.size()) == "GGUF";
 }
 
 Result<OpenedCheckpoint> open_checkpoint(const std::filesystem::path& model_dir,

@@ -63,37 +63,69 @@ std::optional<int64_t> as_size(const json& value) {
   return static_cast<int64_t>(number);
 }
 
-struct HeaderRefused {
-  std::string why;
+// What nlohmann's parser lets pass: it keeps the last of two equal keys, nests without limit and
+// makes a value of everything. (Its callback could refuse them too, but then every object that ends
+// costs a look at all its siblings: a header of a million empty tensors would take hours.)
+class HeaderRules : public nlohmann::json_sax<json> {
+ public:
+  const std::string& why() const { return why_; }
+
+  bool null() override { return true; }
+  bool boolean(bool) override { return true; }
+  bool number_integer(number_integer_t) override { return true; }
+  bool number_unsigned(number_unsigned_t) override { return true; }
+  bool number_float(number_float_t, const string_t&) override { return true; }
+  bool string(string_t&) override { return true; }
+  bool binary(binary_t&) override { return true; }
+  bool start_object(size_t) override {
+    if (!enter()) return false;
+    keys_[depth_].clear();
+    return true;
+  }
+  bool start_array(size_t) override { return enter(); }
+  bool end_object() override { return leave(); }
+  bool end_array() override { return leave(); }
+  bool key(string_t& name) override {
+    if (!keys_[depth_].insert(name).second) {
+      return refuse(fmt::format("want each name once, found {} twice", shown(json(name))));
+    }
+    if (depth_ > 1 || keys_[depth_].size() <= kMaxTensors) return true;
+    return refuse(fmt::format("want at most {} tensors, found more", kMaxTensors));
+  }
+  bool parse_error(size_t, const std::string&,
+                   const nlohmann::detail::exception& failure) override {
+    return refuse(fmt::format("want JSON, found: {}", failure.what()));
+  }
+
+ private:
+  static constexpr size_t kMaxDepth = 3;          // header, tensor, shape
+  static constexpr size_t kMaxTensors = 100'000;  // the largest Llama in GPTQ has 5,000
+
+  bool enter() {
+    if (depth_ == kMaxDepth) {
+      return refuse(fmt::format("want at most {} levels, found more", kMaxDepth));
+    }
+    ++depth_;
+    return true;
+  }
+  bool leave() {
+    --depth_;
+    return true;
+  }
+  bool refuse(std::string why) {
+    why_ = std::move(why);
+    return false;
+  }
+
+  size_t depth_ = 0;
+  std::array<std::unordered_set<std::string>, kMaxDepth + 1> keys_;  // by depth
+  std::string why_;
 };
 
-// nlohmann keeps the last of two equal keys and nests without limit; the callback refuses both. An
-// exception is the only way out of a running parse, and it ends in this function.
 Result<json> parse_header(std::string_view text, const std::string& where) {
-  constexpr int kMaxDepth = 3;  // header, tensor, shape
-  std::vector<std::unordered_set<std::string>> keys(kMaxDepth + 1);
-  const auto watch = [&](int depth, json::parse_event_t event, json& value) {
-    const bool opens =
-        event == json::parse_event_t::object_start || event == json::parse_event_t::array_start;
-    if (opens && depth >= kMaxDepth) {
-      throw HeaderRefused{fmt::format("want at most {} levels, found more", kMaxDepth)};
-    }
-    if (event == json::parse_event_t::object_start) keys[depth + 1].clear();
-    if (event == json::parse_event_t::key) {
-      const bool first = keys[depth].insert(value.get_ref<const std::string&>()).second;
-      if (!first)
-        throw HeaderRefused{fmt::format("want each name once, found {} twice", shown(value))};
-    }
-    return true;
-  };
-  json header;
-  try {
-    header = json::parse(text, watch);
-  } catch (const json::exception& failure) {
-    return corrupt(where, fmt::format("header: want JSON, found: {}", failure.what()));
-  } catch (const HeaderRefused& refused) {
-    return corrupt(where, fmt::format("header: {}", refused.why));
-  }
+  HeaderRules rules;
+  if (!json::sax_parse(text, &rules)) return corrupt(where, "header: " + rules.why());
+  json header = json::parse(text);
   if (!header.is_object()) {
     return corrupt(where, fmt::format("header: want a JSON object, found {}", shown(header)));
   }

@@ -20,6 +20,15 @@ void tell(std::string_view text) {
   std::fwrite(text.data(), 1, text.size(), stderr);
 }
 
+// Messages name what a file holds, and a file may hold what a terminal obeys. Bytes of UTF-8 stay.
+std::string visible(std::string text) {
+  for (char& c : text) {
+    const bool is_control = static_cast<unsigned char>(c) < ' ' && c != '\n' && c != '\t';
+    if (is_control || c == '\x7f') c = '?';
+  }
+  return text;
+}
+
 }  // namespace
 
 void hold_standard_streams() {
@@ -45,13 +54,13 @@ void note(std::string_view line) {
 }
 
 ExitCode fail(Format format, ExitCode exit, const Error& error) {
-  note("incipit: " + error.message);
+  note("incipit: " + visible(error.message));
   if (format == Format::kJson) write_result(error_json(exit, error) + "\n");
   return exit;
 }
 
 ExitCode fail_on_stderr(Format format, ExitCode exit, const Error& error) {
-  note(format == Format::kJson ? error_json(exit, error) : "incipit: " + error.message);
+  note(format == Format::kJson ? error_json(exit, error) : "incipit: " + visible(error.message));
   return exit;
 }
 

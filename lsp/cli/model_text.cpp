@@ -32,7 +32,7 @@ const char* outcome_text(AddedModel::Outcome outcome) {
     case AddedModel::Outcome::kAdded:
       return "added";
     case AddedModel::Outcome::kReplaced:
-      return "replaced (its source had changed)";
+      return "replaced (it was of another source or quantisation, or damaged)";
     case AddedModel::Outcome::kAlreadyThere:
       return "already there, nothing to do";
   }

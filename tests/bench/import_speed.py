@@ -5,10 +5,12 @@
 Makes a checkpoint of random integers in DIRECTORY (5.7 GB with all 32 layers; as many again for the packed file), measures
 what the disk under it writes (with fsync) and reads (after its pages were dropped from the page cache), and adds the model
 from a cold page cache. Prints seconds, and the rate over the disk's: the bytes read and written at the rates measured,
-divided by the time taken. DIRECTORY gets an own folder that is removed at the end. Needs no package."""
+divided by the time taken. Where others use the machine, too, that rate says little: processor seconds of the command and
+the load before it tell how far. DIRECTORY gets an own folder that is removed at the end. Needs no package."""
 import json
 import os
 import pathlib
+import resource
 import shutil
 import struct
 import subprocess
@@ -106,16 +108,20 @@ def main(binary, parent, n_layers=32):
         make_checkpoint(directory / 'source', int(n_layers))
         write_rate, read_rate = disk_rates(directory)
         os.sync()
+        load, before = os.getloadavg()[0], resource.getrusage(resource.RUSAGE_CHILDREN)
         begin = time.perf_counter()
         subprocess.run([os.path.abspath(binary), 'model', 'add', directory / 'source', '--name', 'speed'], check=True,
                        stdout=subprocess.DEVNULL, env={**os.environ, 'XDG_DATA_HOME': str(directory / 'data')})
         seconds = time.perf_counter() - begin
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         n_read = (directory / 'source/model.safetensors').stat().st_size
         n_written = sum(p.stat().st_size for p in (directory / 'data').rglob('*') if p.is_file())
         floor = n_read / read_rate + n_written / write_rate
         print(f'disk: writes {write_rate / 1e9:.2f} GB/s, reads {read_rate / 1e9:.2f} GB/s')
         print(f'{n_layers} layers: read {n_read / 1e9:.2f} GB, wrote {n_written / 1e9:.2f} GB in {seconds:.1f} s; '
               f'the disk alone {floor:.1f} s: {floor / seconds:.2f} of its speed (want 0.5)')
+        print(f'processor time: user {used.ru_utime - before.ru_utime:.1f} s, system {used.ru_stime - before.ru_stime:.1f} s, '
+              f'on {os.cpu_count()} cores with a load of {load:.1f} before')
 
 
 if __name__ == '__main__':

@@ -357,6 +357,15 @@ class CliTest(unittest.TestCase):
             file.truncate(8 + len(text) + end)
         return source
 
+    def test_an_error_about_a_hostile_file_says_nothing_to_the_terminal(self):
+        name = b"\x1b[2Jblk"
+        header = struct.pack("<IQQ", 3, 1, 0) + struct.pack("<Q", len(name)) + name + struct.pack("<IQIQ", 1, 32, 99, 0)
+        self.file("m.gguf", b"GGUF" + header + bytes(128))
+        result = self.incipit("model", "add", "m.gguf")
+        self.assertEqual(result.returncode, MODEL, result.stderr)
+        self.assertIn(b"?[2Jblk: type: want one of", result.stderr)
+        self.assertNotIn(b"\x1b", result.stderr)
+
     def test_adding_a_model_can_be_interrupted(self):
         source = self.zeros_in_full_precision(n_layers=12)
         models = self.directory / "data/incipit/models"

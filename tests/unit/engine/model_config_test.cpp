@@ -185,6 +185,23 @@ TEST(ModelConfig, TakesTheDefaultRopeTypeAsNoScaling) {
   EXPECT_FALSE(parsed->rope_scaling.has_value());
 }
 
+// Before the parser makes a value of each bracket: 64 MiB of them would take gigabytes.
+TEST(ModelConfig, RefusesWhatNestsTooDeep) {
+  const auto deep = parse_model_config(R"({"a":)" + std::string(70, '['), "config.json");
+  ASSERT_FALSE(deep.ok());
+  EXPECT_EQ(deep.error().message, "config.json: want at most 64 levels of JSON, found more");
+  json config = llama_config();
+  config["comment"] = std::string(100, '[') + "\"" + std::string(100, '{');  // is text
+  config["list"] = std::vector<std::vector<int>>(100);
+  EXPECT_TRUE(parse(config).ok());
+}
+
+TEST(ModelConfig, RefusesMoreThanAnyConfigurationHas) {
+  const std::string text = R"({"a":[0)" + std::string(9 << 20, ' ') + "]}";
+  EXPECT_THAT(parse_model_config(text, "config.json").error().message,
+              HasSubstr("config.json: want at most 8388608 bytes of JSON"));
+}
+
 TEST(ModelConfig, ReadsEosAsANumberOrAList) {
   json config = llama_config();
   config["eos_token_id"] = {128001, 128009};

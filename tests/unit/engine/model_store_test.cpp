@@ -86,6 +86,22 @@ TEST_F(ModelStore, ReadsACheckpointThroughLinksAsTheHubsCacheHasThem) {
   EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(models / "linked" / "tokenizer.json")));
 }
 
+// The files that the links of the hub's cache name have no extension.
+TEST_F(ModelStore, TakesAFileOfADirectoryByTheNameThatWasGiven) {
+  const fs::path snapshot = dir / "snapshot";
+  fs::create_directories(snapshot);
+  int32_t n_blobs = 0;
+  for (const auto& entry : fs::directory_iterator(source)) {
+    const fs::path blob = dir / "blobs" / std::to_string(n_blobs++);
+    fs::create_directories(blob.parent_path());
+    fs::copy_file(entry.path(), blob);
+    fs::create_symlink(blob, snapshot / entry.path().filename());
+  }
+  const auto added = add_model({snapshot / "model.safetensors", "linked"});
+  ASSERT_TRUE(added.ok()) << added.error().message;
+  EXPECT_EQ(read_manifest(added->directory).value()->source, snapshot.string());
+}
+
 TEST_F(ModelStore, AddingTheSameAgainDoesNothing) {
   ASSERT_TRUE(add_model({source, "tiny"}).ok());
   const auto written = fs::last_write_time(models / "tiny" / kAddedWeightsName);
@@ -110,6 +126,18 @@ TEST_F(ModelStore, ReplacesAModelWhoseSourceChangedOrWhoseWeightsAreDamaged) {
   EXPECT_EQ(add_model({source, "tiny"}).value().outcome, Outcome::kReplaced);
   EXPECT_EQ(bytes_of_weights(models / "tiny"), bytes_of_weights(source));
   EXPECT_EQ(entries(), std::vector<std::string>{"tiny"});
+}
+
+// Adding again is what a start and `incipit doctor` say to do then.
+TEST_F(ModelStore, ReplacesAModelWithOneWrongBitInItsWeights) {
+  ASSERT_TRUE(add_model({source, "tiny"}).ok());
+  const fs::path weights = models / "tiny" / kAddedWeightsName;
+  const std::string sound = test::read_file(weights);
+  std::string damaged = sound;
+  damaged.back() ^= 1;
+  test::write_file(weights, damaged);
+  EXPECT_EQ(add_model({source, "tiny"}).value().outcome, Outcome::kReplaced);
+  EXPECT_TRUE(test::read_file(weights) == sound);
 }
 
 TEST_F(ModelStore, LeavesTheSourceAsItWas) {
@@ -154,6 +182,14 @@ TEST_F(ModelStore, SaysWhatASourceIsThatItCannotTake) {
   fs::create_symlink(dir / "ring", dir / "ring");
   fs::create_directories(dir / "empty");
   test::write_file(source / "broken.txt", "");
+  for (const char* file : {"meta/params.json", "lora/adapter_config.json", "many/a.gguf",
+                           "many/b.gguf", "pickles/pytorch_model.bin"}) {
+    fs::create_directories((dir / file).parent_path());
+    test::write_file(dir / file, fs::path(file).extension() == ".gguf" ? "GGUF" : "{}");
+  }
+  for (const char* file : {"config.json", "tokenizer.json"})
+    fs::copy_file(source / file, dir / "pickles" / file);
+  fs::create_symlink(".", dir / "empty" / "loop.gguf");
   struct Wrong {
     fs::path source;
     const char* says;
@@ -164,6 +200,10 @@ TEST_F(ModelStore, SaysWhatASourceIsThatItCannotTake) {
                                     {dir / "m.bin", "pickle"},
                                     {dir / "ring", "symbolic links"},
                                     {dir / "empty", "without config.json"},
+                                    {dir / "meta", "found Meta's original files"},
+                                    {dir / "lora", "found a LoRA adapter without its model"},
+                                    {dir / "many", "found 2 GGUF files; name one of them"},
+                                    {dir / "pickles", "found pytorch_model.bin, a PyTorch pickle"},
                                     {source / "broken.txt", "another kind"},
                                     {models / "tiny", "added already"}};
   for (const Wrong& wrong : table) {
@@ -182,6 +222,14 @@ TEST_F(ModelStore, TellsABrokenCheckpointBeforeAnyWork) {
   const auto no_scales = add_model({source, "tiny"});
   ASSERT_FALSE(no_scales.ok());
   EXPECT_THAT(no_scales.error().message, HasSubstr("model.layers.1.mlp.down_proj.scales: want"));
+
+  tiny = test::make_tiny_checkpoint();
+  tiny.config["num_hidden_layers"] = -1;
+  tiny.write(source);
+  const auto no_layers = add_model({source, "tiny"});
+  ASSERT_FALSE(no_layers.ok());
+  EXPECT_EQ(no_layers.error().code, ErrorCode::kCorrupt);  // not a mistake of the command line
+  EXPECT_THAT(no_layers.error().message, HasSubstr("num_hidden_layers: want an integer"));
 
   test::write_tiny_checkpoint(source);
   fs::remove(source / "tokenizer.json");

@@ -198,6 +198,9 @@ TEST_F(PromptFormatTest, NamesFileFieldWantedAndFound) {
   const Case cases[] = {
       {"pocket.json", "{", {"pocket.json", "not JSON"}},
       {"pocket.json", "[]", {"pocket.json", "top level", "an object"}},
+      {"pocket.json",
+       R"([[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[)",
+       {"pocket.json", "top level", "want at most 64 levels of JSON"}},
       {"pocket.json", R"({"fim": 3})", {"fim", "want an object", "found 3"}},
       {"pocket.json", R"({"fim": {"suffix": "<s>"}})", {"fim.prefix", "a string", "nothing"}},
       {"pocket.json",

@@ -173,6 +173,10 @@ TEST(CalibrationText, ThatCannotBeReadIsNamed) {
   test::write_file(dir / "empty", "");
   EXPECT_THAT(read_calibration({dir / "empty"}).error().message, HasSubstr("empty: want"));
   EXPECT_EQ(read_calibration({dir / "absent"}).error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(read_calibration({dir.path()}).error().message, HasSubstr("found no regular file"));
+  test::write_file(dir / "binary", std::string("a\0b", 3));
+  EXPECT_THAT(read_calibration({dir / "binary"}).error().message,
+              HasSubstr("found bytes that no text has"));
 }
 
 // A full-precision checkpoint, text to calibrate with, and a user's home with nothing in it.

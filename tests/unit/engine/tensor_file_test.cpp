@@ -152,6 +152,18 @@ TEST(TensorFile, NamesFileTensorWantedAndFoundForEachBrokenHeader) {
   }
 }
 
+// Each empty tensor costs a few bytes of header. Reading them takes time in proportion.
+TEST(TensorFile, RefusesMoreTensorsThanAnyModelHas) {
+  std::string header = "{";
+  for (int32_t i = 0; i <= 100'000; ++i) {
+    if (i > 0) header += ',';
+    header += '"' + std::to_string(i) + R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]})";
+  }
+  const auto file = parse(file_of(header + "}", 0));
+  ASSERT_FALSE(file.ok());
+  EXPECT_THAT(file.error().message, HasSubstr("header: want at most 100000 tensors, found more"));
+}
+
 TEST(TensorFile, RefusesEveryTruncation) {
   const std::string whole =
       safetensors_bytes({{"a", "F16", {2, 3}, "abcdefghijkl"}, {"b", "U8", {2}, "xy"}});

@@ -254,6 +254,9 @@ TEST(TokenizerFile, SaysThatTextIsNoJson) {
     EXPECT_EQ(result.error().code, ErrorCode::kCorrupt);
     EXPECT_THAT(result.error().message, HasSubstr("tokenizer: x.json: not JSON"));
   }
+  const auto deep = Tokenizer::parse(std::string(100, '['), "x.json");
+  ASSERT_FALSE(deep.ok());
+  EXPECT_THAT(deep.error().message, HasSubstr("want at most 64 levels of JSON, found more"));
   const auto list = Tokenizer::parse("[]", "x.json");
   ASSERT_FALSE(list.ok());
   EXPECT_THAT(list.error().message, AllOf(HasSubstr("top level"), HasSubstr("an object")));
