@@ -79,6 +79,18 @@ std::string indent_at(const CursorSite& site, string_view text, size_t at) {
   return std::string(indent_of(whole));
 }
 
+// The three quotes that the text opens and does not close; empty: there are none.
+string_view open_docstring(const BracketInput& brackets, string_view text) {
+  if (brackets.language == nullptr || brackets.language->name != "python") return {};
+  if (brackets.open_quote != 0) return {};
+  for (const string_view quotes : {"\"\"\"", "'''"}) {
+    size_t n = 0;
+    for (size_t at = text.find(quotes); at != text.npos; at = text.find(quotes, at + 3)) ++n;
+    if (n % 2 == 1) return quotes;
+  }
+  return {};
+}
+
 struct OpenBlock {
   size_t at = 0;
   std::string closer;
@@ -147,6 +159,9 @@ std::string with_closers(const CursorSite& site, const BracketInput& brackets, s
   const BracketWalk walk = walk_brackets(input);
   if (walk.surplus || walk.ends_in_comment) return std::string(text);
   std::string result(trim_right(text));
+  if (const string_view quotes = open_docstring(brackets, text); !quotes.empty()) {
+    return std::string(trim_right(text)).append(quotes);
+  }
   if (walk.in_string) {
     const char quote = walk.own_quote != 0 ? walk.own_quote : brackets.open_quote;
     if (quote == 0 || brackets.quote_closed || text.find('\n') != string_view::npos) {
