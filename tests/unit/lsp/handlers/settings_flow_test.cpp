@@ -114,6 +114,17 @@ TEST(SettingsFlow, AWrongValueAtTheStartAndInTheAnswerIsToldOnce) {
   expect_no_more_messages(server);
 }
 
+TEST(SettingsFlow, ShowsAComplaintAgainWhenItWasRightMeanwhile) {
+  TestServer server;
+  const Json wrong = {{"threads", "x"}};
+  server.client.initialize({{"initializationOptions", wrong}});
+  for (const Json& settings : {wrong, Json::object(), wrong}) {
+    server.client.notify("workspace/didChangeConfiguration", {{"settings", settings}});
+  }
+  EXPECT_EQ(message_of(server), message_of(server));
+  expect_no_more_messages(server);
+}
+
 TEST(SettingsFlow, ReadsAFileThatTheClientMayOverrule) {
   const test::TempDir dir;
   lsp::ServerOptions options;
