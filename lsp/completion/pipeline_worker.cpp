@@ -51,7 +51,9 @@ void PipelineWorker::run(const std::atomic<bool>& closing) {
   cancel_everything();
 }
 
-// The engine's news first (they may free it), then requests, then pre-warming.
+// The engine's news first (they may free it), then requests, then pre-warming. Pre-warming that a
+// request of the same document overtakes is for an older text: by it, what is made for the newer
+// one would be outdated.
 PipelineEvent PipelineWorker::take_next() {
   const auto rank = [](const PipelineEvent& event) {
     if (std::holds_alternative<TokensEvent>(event) ||
@@ -64,7 +66,13 @@ PipelineEvent PipelineWorker::take_next() {
       ready_.begin(), ready_.end(),
       [&](const PipelineEvent& a, const PipelineEvent& b) { return rank(a) < rank(b); });
   PipelineEvent event = std::move(*first);
-  ready_.erase(first);
+  const auto* start = std::get_if<StartEvent>(&event);
+  const auto is_overtaken = [&](const PipelineEvent& other) {
+    const auto* prewarm = std::get_if<PrewarmEvent>(&other);
+    return start != nullptr && prewarm != nullptr &&
+           prewarm->document.uri == start->request.document.uri;
+  };
+  ready_.erase(std::remove_if(ready_.begin(), first, is_overtaken), std::next(first));
   return event;
 }
 

@@ -1,5 +1,6 @@
 #include "lsp/handlers/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/base/log.h"
@@ -96,10 +97,19 @@ void Session::show_message(MessageType type, const std::string& text) const {
 }
 
 void Session::apply_settings(SettingsLayer layer, const Json& given) {
+  const auto place = static_cast<size_t>(layer);
+  std::set<std::string> found;
   for (const std::string& problem : settings.set(layer, given)) {
+    const bool is_known = std::any_of(complaints_.begin(), complaints_.end(),
+                                      [&](const auto& known) { return known.contains(problem); });
+    found.insert(problem);
+    if (is_known) continue;
     log::warn("settings: {}", problem);
-    if (complaints_.insert(problem).second) show_message(MessageType::kWarning, problem);
+    show_message(MessageType::kWarning, problem);
   }
+  // The layers below count less: what was wrong there is worth a word again once it was right here.
+  std::for_each_n(complaints_.begin(), place, [](auto& below) { below.clear(); });
+  complaints_[place] = std::move(found);
 }
 
 void Session::load_settings_file() {

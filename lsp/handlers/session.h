@@ -2,6 +2,7 @@
 // functions on it. Io thread only; other threads reach it through `post`.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -89,7 +90,8 @@ class Session {
     size_t offset = 0;
   };
   std::optional<WarmPlace> warm_;
-  std::set<std::string> complaints_;  // about settings, each shown once
+  // About settings, by layer. A client gives them several times over; each complaint is told once.
+  std::array<std::set<std::string>, 4> complaints_;
 };
 
 }  // namespace incipit::lsp

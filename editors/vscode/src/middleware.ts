@@ -4,7 +4,7 @@ import * as vscode from 'vscode';
 import type { Middleware } from 'vscode-languageclient/node';
 import type { Activity } from './activity';
 import { isEditCommand, runEditCommand } from './edit/edit_commands';
-import { configurationMiddleware } from './server/client';
+import { configurationMiddleware } from './server/configuration';
 import type { Backend } from './server/protocol';
 
 export function makeMiddleware(

@@ -40,6 +40,7 @@ export class Browser {
     const context = await this.browser.newContext({ viewport: { width: 960, height: 600 }, locale: 'en-US' });
     await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     await context.addInitScript(recordStates);
+    await context.addInitScript(recordEnter);
     const page = await context.newPage();
     page.setDefaultTimeout(patience);
     page.on('dialog', (dialog) => dialog.accept()); // "leave the page?"
@@ -73,4 +74,13 @@ function recordStates() {
   };
   const what = { subtree: true, childList: true, attributes: true, attributeFilter: ['aria-label'] };
   new MutationObserver(look).observe(document, what);
+}
+
+// Runs in the page: keeps who heard the last Enter. A key that is pressed goes to what has the focus then, which may have changed
+// since somebody looked.
+function recordEnter() {
+  const look = ({ key, target }) => {
+    if (key === 'Enter') window.incipitEnter = target.closest?.('.quick-input-widget') ? 'palette' : 'another';
+  };
+  window.addEventListener('keydown', look, true);
 }

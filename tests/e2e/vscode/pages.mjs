@@ -47,7 +47,11 @@ export class OwnPage {
     return settled.text.trim();
   }
 
-  // What the keyboard would act on.
+  hasFocus() {
+    return this.frame.evaluate(() => document.hasFocus());
+  }
+
+  // What in the page the keyboard would act on.
   focused() {
     return this.frame.evaluate(() => {
       const { activeElement } = document;
@@ -80,7 +84,8 @@ export async function openChat(workbench) {
 export async function chatWithFocus(workbench) {
   return eventually('the chat with the focus', async () => {
     const page = await openPage(workbench, 'chat');
-    return (await page.focused().catch(() => '')) === 'Question' ? page : undefined;
+    const isReady = async () => (await page.hasFocus()) && (await page.focused()) === 'Question';
+    return (await isReady().catch(() => false)) ? page : undefined;
   });
 }
 

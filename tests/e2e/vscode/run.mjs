@@ -41,7 +41,7 @@ describe('incipit in VS Code', { timeout: 1_500_000 }, () => {
       return await run(workbench);
     } catch (error) {
       ++nFailed;
-      await workbench.shot(`failed ${name.replace(/[^a-zA-Z]+/g, '-')}`).catch(() => undefined);
+      await workbench.showFailure(name).catch(() => undefined);
       await workbench.tidyUp().catch(() => undefined);
       throw error;
     }

@@ -58,19 +58,34 @@ export class Workbench {
     return this.page.screenshot({ path: file, animations: 'disabled', ...(clip && { clip }) });
   }
 
+  // What was seen when a test failed: a picture, and in words the item's states, messages, and its hover, which says why nothing was
+  // suggested. Not the log: VS Code writes it by a package that would have to be compiled.
+  async showFailure(test) {
+    const name = `failed ${test.replace(/[^a-zA-Z]+/g, '-')}`;
+    await this.shot(name);
+    const seen = [`states: ${(await this.states()).join(' | ')}`, `messages: ${(await this.notifications()).join(' | ')}`];
+    await this.statusItem.hover({ timeout: 5000 }).catch(() => undefined);
+    const hovers = this.page.locator('.monaco-hover:visible, .workbench-hover:visible');
+    seen.push(await hovers.last().innerText({ timeout: 5000 }).catch(() => 'no hover'));
+    writeFileSync(path.join(this.shots, `${name}.txt`), `${seen.join('\n\n')}\n`);
+  }
+
   // ---- commands, files, text
 
   async command(title) {
     const input = this.page.locator('.quick-input-widget input[type=text]');
-    // A page that is being loaded, or one that takes the focus, may swallow the key.
-    await eventually('the command palette', async () => {
-      await this.press('F1');
-      return input.waitFor({ timeout: 2000 }).then(() => true, () => false);
-    });
-    await input.fill(`>${title}`);
     // The row that Enter acts on: before the list has heard of the title, others are in it and the last used is the one.
-    await this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title }).waitFor();
-    await this.press('Enter');
+    const row = this.page.locator('.quick-input-list .monaco-list-row.focused', { hasText: title });
+    const done = [() => true, () => false];
+    // A page that is being loaded may swallow a key, and one that comes up closes the palette when it takes the focus.
+    await eventually(`the command palette to run ${title}`, async () => {
+      await this.press('F1');
+      if (!(await input.fill(`>${title}`, { timeout: 2000 }).then(...done))) return false;
+      if (!(await row.waitFor({ timeout: 5000 }).then(...done))) return false;
+      await this.page.evaluate(() => delete window.incipitEnter);
+      await this.press('Enter');
+      return this.page.evaluate(() => window.incipitEnter === 'palette');
+    });
   }
 
   async showExplorer() {

@@ -8,6 +8,7 @@ import type { FromPage } from '../webview/protocol';
 import { attachmentOfFile, attachmentOfSelection, pickFiles } from './attach';
 import { ChatController } from './chat_controller';
 import { exportSession } from './export_command';
+import { FocusWish } from './focus_wish';
 import { SessionStore, type Log } from './session_store';
 
 const viewId = 'incipit.chat';
@@ -38,7 +39,7 @@ class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
   private view: vscode.WebviewView | undefined;
   private host: PageHost | undefined;
   private notice: string | undefined;
-  private wantsFocus = false;
+  private readonly focusWish = new FocusWish(() => this.host?.post({ type: 'focusInput' }));
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
@@ -65,19 +66,23 @@ class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
 
   resolveWebviewView(view: vscode.WebviewView): void {
     this.view = view;
+    this.focusWish.pageWent(); // this one's has still to be loaded
     this.host = new PageHost(view.webview, this.context.extensionUri, 'chat', vscode.l10n.t('Chat'), (message) => this.receive(message));
     view.onDidDispose(() => {
       if (this.view !== view) return;
       this.view = undefined;
       this.host = undefined;
+      this.focusWish.pageWent();
     });
-    view.onDidChangeVisibility(() => void this.refreshNotice());
+    view.onDidChangeVisibility(() => {
+      if (!view.visible) this.focusWish.pageWent(); // VS Code loads it anew when it is shown again
+      void this.refreshNotice();
+    });
   }
 
   async focus(): Promise<void> {
-    this.wantsFocus = true; // a page that is being loaded hears it when it is ready
     await vscode.commands.executeCommand(`${viewId}.focus`);
-    this.host?.post({ type: 'focusInput' });
+    this.focusWish.make();
     await this.refreshNotice();
   }
 
@@ -163,8 +168,7 @@ class ChatView implements vscode.WebviewViewProvider, vscode.Disposable {
     switch (message.type) {
       case 'ready':
         this.update();
-        if (this.wantsFocus) this.host?.post({ type: 'focusInput' });
-        this.wantsFocus = false;
+        this.focusWish.pageCame();
         await this.refreshNotice();
         break;
       case 'send':

@@ -124,16 +124,3 @@ function clientOptions(log: LogOutputChannel, middleware: Middleware): LanguageC
     },
   };
 }
-
-// `answered` runs once an answer is on its way: what the server says after that, it says with these settings.
-export function configurationMiddleware(answered: () => void): Middleware {
-  return {
-    workspace: {
-      configuration: async (params, token, next) => {
-        const sections = await next(params, token);
-        setTimeout(answered, 0);
-        return Array.isArray(sections) ? sections.map(serverSettings) : sections;
-      },
-    },
-  };
-}

@@ -1,8 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { configurationMiddleware } from '../../src/server/configuration';
 import { serverSettings } from '../../src/server/settings';
 import { logLevelArgument, parseLogLine } from '../../src/server/log_line';
 import { maxRestarts, RestartPolicy } from '../../src/server/restart_policy';
-import { LogLevel } from '../support/vscode';
+import { CancellationTokenSource, LogLevel } from '../support/vscode';
 
 describe('RestartPolicy', () => {
   it('starts again a few times, later each time, and then no more', () => {
@@ -46,5 +47,23 @@ describe('serverSettings', () => {
   it('keeps how the server is started from the server', () => {
     expect(serverSettings({ server: { path: '/x' }, hover: true })).toEqual({ hover: true });
     expect(serverSettings(null)).toBeNull();
+  });
+});
+
+describe('configurationMiddleware', () => {
+  it('tells of changed settings without them, for the server asks', async () => {
+    const next = vi.fn(() => Promise.resolve());
+    await configurationMiddleware(() => undefined).workspace?.didChangeConfiguration?.(['incipit'], next);
+    expect(next.mock.calls).toEqual([[undefined]]);
+  });
+
+  it('answers with the settings that are the server\'s', async () => {
+    const answered = vi.fn();
+    const { token } = new CancellationTokenSource();
+    const middleware = configurationMiddleware(answered).workspace?.configuration;
+    const ask = () => [{ server: { path: '/x' }, hover: true }];
+    const params = { items: [{ section: 'incipit' }] };
+    expect(await middleware?.(params, token as never, ask)).toEqual([{ hover: true }]);
+    await vi.waitFor(() => expect(answered).toHaveBeenCalledTimes(1));
   });
 });

@@ -1,6 +1,7 @@
 // The parts that need no more than a case or two each.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Activity } from '../../src/activity';
+import { FocusWish } from '../../src/chat/focus_wish';
 import { CursorRest, type Place } from '../../src/completion/cursor_rest';
 import { lastLine } from '../../src/edit/edit_commands';
 import { failureOf, nameOf, parseProgress } from '../../src/model/add_output';
@@ -68,6 +69,34 @@ describe('CursorRest', () => {
     rest.moved();
     vi.runAllTimers();
     expect(places).toHaveLength(1);
+  });
+});
+
+describe('FocusWish', () => {
+  function wish() {
+    const grant = vi.fn();
+    return { grant, wish: new FocusWish(grant) };
+  }
+
+  it('is granted at once where the page is there, and not again when that says anew that it is ready', () => {
+    const { grant, wish: focus } = wish();
+    focus.pageCame();
+    expect(grant).not.toHaveBeenCalled();
+    focus.make();
+    expect(grant).toHaveBeenCalledTimes(1);
+    focus.pageCame();
+    expect(grant).toHaveBeenCalledTimes(1);
+  });
+
+  it('waits for a page that is being loaded', () => {
+    const { grant, wish: focus } = wish();
+    focus.pageCame();
+    focus.pageWent();
+    focus.make();
+    expect(grant).not.toHaveBeenCalled();
+    focus.pageCame();
+    focus.pageCame();
+    expect(grant).toHaveBeenCalledTimes(1);
   });
 });
 

@@ -194,6 +194,32 @@ TEST_F(PipelineAhead, TypingWhatIsBeingMadeKeepsItComing) {
   EXPECT_EQ(play(std::move(outcome)).items.at(0).insert_text, "sum(items)");
 }
 
+// On a busy machine both wait for the worker, which takes the request first.
+TEST_F(PipelineAhead, ARequestIsNotEndedByTheReadingAheadForTheTextBeforeIt) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  CompletionRequest elsewhere = request_at(kSum);
+  elsewhere.document.uri = "file:///src/c.py";
+  elsewhere.options.prepare_next = false;
+  std::promise<void> answered;
+  std::promise<void> may_go_on;
+  pipeline_->start(elsewhere, [&](const CompletionOutcome&) {
+    answered.set_value();
+    may_go_on.get_future().wait();
+  });
+  std::future<void> holds_the_worker = answered.get_future();
+  while (holds_the_worker.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    engine_->step();
+    std::this_thread::yield();
+  }
+  const CompletionRequest before = request_at("def f(items):\n    total =$0\n");
+  pipeline_->follow(before.document, before.offset, true);
+  std::future<CompletionOutcome> outcome = start(request_at(kSum));
+  may_go_on.set_value();
+  wait_until_heard(3);
+  EXPECT_EQ(play(std::move(outcome)).items.size(), 1U);
+}
+
 TEST_F(PipelineAhead, AnEditElsewhereEndsTheGeneration) {
   use(FakeEngine::Mode::kManual);
   engine_->reply_with_text(" sum(items)\n");

@@ -23,6 +23,15 @@ int32_t max_tokens(TestServer& server, size_t n) {
   return FakePipeline::control().wait_for_start(n).options.max_tokens;
 }
 
+// Nor one that was on its way: ends the server.
+void expect_no_more_messages(TestServer& server) {
+  server.client.call("shutdown", nullptr);
+  server.client.notify("exit", nullptr);
+  for (const Json& message : server.client.drain()) {
+    EXPECT_NE(message.value("method", ""), "window/showMessage");
+  }
+}
+
 TEST(SettingsFlow, AWrongValueGetsAMessageAndTheDefaultStays) {
   TestServer server;
   server.client.initialize(
@@ -90,11 +99,30 @@ TEST(SettingsFlow, ShowsTheSameComplaintOnce) {
     server.client.notify("workspace/didChangeConfiguration", {{"settings", {{"threads", "x"}}}});
   }
   message_of(server);
-  server.client.call("shutdown", nullptr);
-  server.client.notify("exit", nullptr);
-  for (const Json& message : server.client.drain()) {
-    EXPECT_NE(message.value("method", ""), "window/showMessage");
+  expect_no_more_messages(server);
+}
+
+// VS Code sends its settings with `initialize`, and is asked for them all the same.
+TEST(SettingsFlow, AWrongValueAtTheStartAndInTheAnswerIsToldOnce) {
+  TestServer server;
+  const Json settings = {{"completion", {{"maxTokens", "many"}}}, {"device", "toaster"}};
+  server.client.initialize({{"capabilities", {{"workspace", {{"configuration", true}}}}},
+                            {"initializationOptions", settings}});
+  server.client.respond(server.client.request_of_server("workspace/configuration"), {settings});
+  EXPECT_THAT(message_of(server), StartsWith("incipit.completion.maxTokens: want"));
+  EXPECT_THAT(message_of(server), StartsWith("incipit.device: want"));
+  expect_no_more_messages(server);
+}
+
+TEST(SettingsFlow, ShowsAComplaintAgainWhenItWasRightMeanwhile) {
+  TestServer server;
+  const Json wrong = {{"threads", "x"}};
+  server.client.initialize({{"initializationOptions", wrong}});
+  for (const Json& settings : {wrong, Json::object(), wrong}) {
+    server.client.notify("workspace/didChangeConfiguration", {{"settings", settings}});
   }
+  EXPECT_EQ(message_of(server), message_of(server));
+  expect_no_more_messages(server);
 }
 
 TEST(SettingsFlow, ReadsAFileThatTheClientMayOverrule) {
