@@ -58,7 +58,7 @@ def read_many(batch):
 def read_raw(language, names=None):
     """[(path, text)] of the unpacked archives `language`.N; "repository\\x01path" and text alternate between NULs."""
     out = []
-    for file in sorted(glob.glob(os.path.join(RAW, language + ".[0-9x]*"))):
+    for file in sorted(glob.glob(os.path.join(RAW, language + ".[0-9a-z]*"))):
         with open(file, "rb") as f:
             parts = f.read().split(b"\0")
         out += [(parts[i], parts[i + 1]) for i in range(0, len(parts) - 1, 2)]

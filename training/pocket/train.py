@@ -15,7 +15,7 @@ from optimizer import Muon
 from tokenizer import BOS, Tokenizer
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-TRAIN_S = env_float("PK_TRAIN_S", 1230)
+TRAIN_S = env_float("PK_TRAIN_S", 1340)
 DEADLINE = env_float("PK_DEADLINE", 0)    # seconds since 1970: all must be done by then; 0: no such time
 EXPORT_S = env_float("PK_EXPORT_S", 170)  # kept for what follows the training
 STEP_TOKENS = (env_int("PK_STEP_TOKENS", 1024 if TOY else 131072), env_int("PK_STEP_TOKENS_LATE", 2048 if TOY else 262144))
