@@ -47,7 +47,7 @@ std::vector<string_view> usual_ends(const Language& language) {
       add({":", "["});
       break;
     case BlockStyle::kKeywords:
-      add({" then", " do", " end", " = x end", "; then", "; do", " {", " \\"});
+      add({" then", " do", " end", " = x end", "; then", "; do", " {", " \\", " ;;"});
       break;
   }
   return ends;
@@ -126,7 +126,7 @@ class Scale {
     if (*found <= *least_) return *found - *least_;
     // Outer blocks that the document has not closed yet: with them closed the numbers are quieter.
     const std::optional<int> closed =
-        has_outer() ? errors_with(text + outer_after(text)) : std::nullopt;
+        outer_.empty() ? std::nullopt : errors_with(text + outer_after(text));
     return std::min(*found - *least_, closed ? std::max(*closed - least_closed_, 0) : *found);
   }
 
@@ -163,11 +163,11 @@ class Scale {
       least_ = std::min(*least_, errors_with(text).value_or(*least_));
     }
     least_closed_ = *least_;
-    lacks_words_ = !open_keyword_blocks(brackets_.language, site_.text).empty();
-    if (!has_outer()) {
+    if (outer_.empty()) {
       // An error that goes away with some text here is none of the document's own; but in a
       // document that is not finished errors move about, and only their number says something.
-      least_ = std::min(*least_, static_cast<int>(own_->size()));
+      const bool finished = open_keyword_blocks(brackets_.language, site_.text).empty();
+      if (finished) least_ = std::min(*least_, static_cast<int>(own_->size()));
       return;
     }
     for (const string_view word : {"", "x", "x;"}) {
@@ -189,15 +189,8 @@ class Scale {
       result += '\n';
       result += closer;
     }
-    if (!lacks_words_) return result;
-    const std::string whole =
-        joined({site_.text.substr(0, site_.offset), text, result, site_.text.substr(site_.offset)});
-    const std::vector<KeywordBlock> open = open_keyword_blocks(brackets_.language, whole);
-    for (size_t i = open.size(); i-- > 0;) result.append("\n").append(open[i].closer);
     return result;
   }
-
-  bool has_outer() const { return !outer_.empty() || lacks_words_; }
 
   SplicedErrors errors_;
   const CursorSite& site_;
@@ -205,7 +198,6 @@ class Scale {
   std::map<std::string, int> known_;
   std::optional<ErrorPlaces> own_;  // errors that stand there whatever the text
   string_view outer_;               // closers of `unclosed` that do not belong to the cursor's line
-  bool lacks_words_ = false;        // the document has blocks without their `end`, `fi`, …
   std::optional<int> least_;        // errors that the document has here anyway
   int least_closed_ = 0;            // … with the outer closers behind the cursor
 };
@@ -222,6 +214,9 @@ class Fitter {
     const std::optional<int> surplus = scale_.surplus(text);
     if (!surplus) return whole;
     if (*surplus == 0) return closed_at_the_end(text);
+    if (const auto ended = with_block_end(text); ended && allowed(*ended)) {
+      return {*ended, SyntaxFit::kClosed};
+    }
     std::optional<SyntaxFitted> found = line_cut(text);
     if (!found) found = beginning(text.substr(0, text.find('\n')));
     if (!found) return {"", SyntaxFit::kNothing};
@@ -240,6 +235,22 @@ class Fitter {
     const std::string closed = with_closers(site_, brackets_, text);
     return closed != text && allowed(closed) ? SyntaxFitted{closed, SyntaxFit::kClosed}
                                              : SyntaxFitted{text, SyntaxFit::kWhole};
+  }
+
+  // In a language of keywords: `text` and the end of the innermost block around the cursor that has
+  // none in the document, as while a function is being written.
+  std::optional<std::string> with_block_end(const std::string& text) const {
+    if (!open_keyword_blocks(brackets_.language, text).empty()) return std::nullopt;
+    const std::string whole =
+        joined({site_.text.substr(0, site_.offset), text, site_.text.substr(site_.offset)});
+    const std::vector<KeywordBlock> open = open_keyword_blocks(brackets_.language, whole);
+    const auto around = std::find_if(open.rbegin(), open.rend(), [&](const KeywordBlock& block) {
+      return block.at < site_.offset;
+    });
+    if (around == open.rend()) return std::nullopt;
+    const size_t line = whole.rfind('\n', around->at) + 1;  // npos + 1 == 0
+    return joined(
+        {trim_right(text), "\n", indent_of(string_view(whole).substr(line)), around->closer});
   }
 
   bool allowed(const std::string& text) {
