@@ -82,8 +82,7 @@ std::string describe_other_directory(const fs::path& directory) {
     return "a LoRA adapter without its model; merged into the model it works";
   if (fs::exists(directory / "params.json", ignored))
     return "Meta's original files, which are PyTorch pickles; the same model in Hugging Face "
-           "layout "
-           "works";
+           "layout works";
   return "a directory without config.json";
 }
 

@@ -90,6 +90,8 @@ class Gather(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         toy_packages.write(PACKAGES, place("packages"), place("manifest.tsv"))
+        with open(place("manifest.tsv"), "a") as f:
+            f.write("Python package or header set: torch (torch)\t2.11.0\tBSD-3-Clause\t9\n")  # the training machine has it
         with open(place("packages", "first", "first_1.0.orig.tar.gz.asc"), "w") as f:
             f.write("-----BEGIN PGP SIGNATURE-----\n")  # comes with a source, and is no archive
 
@@ -100,6 +102,7 @@ class Gather(unittest.TestCase):
         self.assertEqual(names, sorted("%s.0.7z" % language for language in {k[0] for k in KEPT}))
         self.assertIn("'exact copy': 1", said)
         self.assertIn("'near copy': 1", said)
+        self.assertIn("of the training machine, not gathered here: 1 rows", said)
 
     def test_takes_languages_a_prefix_and_a_part_from_its_options(self):
         gather("some", "--languages", "python,shell", "--prefix", "new:", "--part", "x")

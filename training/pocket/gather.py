@@ -4,7 +4,8 @@ usage: gather.py MANIFEST OUT_FOLDER [--download FOLDER] [--languages lua,shell]
                  [--prefix new:] [--part x] [--package 6]
 
 The manifest has a line for each package: source (how and what), version, licence, separated by tabs; further columns are
-not read. Sources: "Debian bookworm source, NAME", "Debian bookworm binary, NAME", "npm package NAME". Packages come
+not read. Sources: "Debian bookworm source, NAME", "Debian bookworm binary, NAME", "npm package NAME". Rows of the training machine's own
+Python packages ("Python package or header set: NAME") are passed over: prepare.py finds those there. Packages come
 through apt-get and npm as they are set up on the machine (deb-src lines for sources), each in the version that the
 manifest pins; one that is not to be had is named and left out. Wants p7zip-full, dpkg-dev and npm.
 
@@ -211,10 +212,13 @@ def main():
     limits = {x.split(":")[0]: float(x.split(":")[1]) * 1e6 for x in options.limits.split(",") if x}
     with open(options.manifest) as f:
         rows = [line.rstrip("\n").split("\t") for line in f if line.strip() and not line.startswith("source\t")]
+    gathered = [row for row in rows if not row[0].startswith("Python package or header set: ")]
+    if len(gathered) < len(rows):
+        log("of the training machine, not gathered here: %d rows" % (len(rows) - len(gathered)))
     # hash() of a str agrees between the processes, as they are forked from this one
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         limit = options.package * 1e6 if options.known else 0
-        futures = [pool.submit(package_files, (row[0], row[1], options.download, wanted, limit)) for row in rows]
+        futures = [pool.submit(package_files, (row[0], row[1], options.download, wanted, limit)) for row in gathered]
         if options.known:
             remember_known(options.known, wanted, duplicates)
         size, table = Counter(), []
