@@ -3,6 +3,7 @@
 // does to a model can be seen without a GPU.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -12,11 +13,12 @@
 
 namespace incipit::test {
 
-// Sums of squares, of numbers and of what rounding did to them.
-struct RoundingError {
-  double values = 0;
+// Sums of squares: of what rounding did to numbers, and of the largest of each head, once a number.
+struct SquareSums {
   double errors = 0;
-  double relative() const { return std::sqrt(errors / values); }
+  double largest = 0;
+  // The root mean square of the error, of a head's largest number.
+  double of_largest() const { return std::sqrt(errors / largest); }
 };
 
 class Int8KvBackend : public engine::CpuBackend {
@@ -42,7 +44,7 @@ class Int8KvBackend : public engine::CpuBackend {
     }
   }
 
-  const RoundingError& error_of(kernels::KvPart part) const {
+  const SquareSums& error_of(kernels::KvPart part) const {
     return part == kernels::KvPart::kKeys ? keys_ : values_;
   }
 
@@ -55,18 +57,20 @@ class Int8KvBackend : public engine::CpuBackend {
     block_.resize(static_cast<size_t>(kernels::KvInt8Layout::head_bytes(head_dim)));
     const kernels::KvInt8Block block = {part, head_dim, block_.data()};
     kernels::quantize_token(block, 0, exact);
-    RoundingError& sums = part == kernels::KvPart::kKeys ? keys_ : values_;
+    double largest = 0;
+    for (const float v : exact) largest = std::max(largest, std::abs(double{v}));
+    SquareSums& sums = part == kernels::KvPart::kKeys ? keys_ : values_;
     for (int32_t d = 0; d < head_dim; ++d) {
       const double rounded = kernels::value_of(block, 0, d);
       const double value = exact[static_cast<size_t>(d)];
-      sums.values += value * value;
+      sums.largest += largest * largest;
       sums.errors += (rounded - value) * (rounded - value);
       values[d * stride] = kernels::float_to_half(static_cast<float>(rounded));
     }
   }
 
   std::vector<std::byte> block_;
-  RoundingError keys_, values_;
+  SquareSums keys_, values_;
 };
 
 }  // namespace incipit::test

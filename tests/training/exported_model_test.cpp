@@ -41,30 +41,15 @@ class ExportedModel : public ::testing::Test {
   // Returns the largest logit error as a share of its bound. `rounded` says which format the
   // golden file's own head has: the error of its rounding is none where both round.
   double largest_share(const fs::path& file, HeadFormat head, HeadFormat rounded) const {
-    const Weights<kernels::CpuTile> f16 = weights_of(checkpoint(), HeadFormat::kF16);
+    GoldenComparison comparison(weights_of(checkpoint(), HeadFormat::kF16));
     const auto model = cpu_model(weights_of(checkpoint(), head));
-    const Arithmetic arithmetic = cpu_arithmetic(head);
-    const auto hidden = static_cast<size_t>(model->config().hidden);
-    double worst = 0;
-    int n_prompts = 0, n_undecided = 0;
+    const HeadFormat differing = head == rounded ? HeadFormat::kF16 : head;
     const Json golden = read_golden(file);
-    for (const Json& prompt : golden["prompts"]) {
-      SCOPED_TRACE(prompt["name"].get<std::string>());
-      const auto tokens = prompt["input_ids"].get<std::vector<TokenId>>();
-      const ModelRun run = run_model(*model, tokens, arithmetic);
-      EXPECT_EQ(run.stages.size(), prompt["hidden_norm_all_positions"].size());
-      expect_norms(prompt, run, hidden);
-      const HeadFormat differing = head == rounded ? HeadFormat::kF16 : head;
-      const auto deviations = logit_deviations(run, f16, differing, arithmetic);
-      worst = std::max(worst, expect_logits(prompt, run, deviations));
-      n_undecided += follow_greedy(*model, tokens, prompt["greedy_32"], deviations);
-      ++n_prompts;
-    }
-    EXPECT_EQ(n_prompts, 8);
-    std::printf(
-        "[ measured ] largest logit error is %.2f of its bound; %d greedy tokens undecided\n",
-        worst, n_undecided);
-    return worst;
+    for (const Json& prompt : golden["prompts"])
+      comparison.add(prompt, *model, cpu_rounding(head), differing);
+    EXPECT_EQ(comparison.n_prompts(), 8);
+    comparison.print();
+    return comparison.worst();
   }
 
   fs::path dir;
@@ -85,20 +70,20 @@ TEST_F(ExportedModel, RoundsItsHeadAsTheTrainingProgramDoes) {
 // The bound is no licence: the same checkpoint with other angles is far outside of it.
 TEST_F(ExportedModel, IsSeenToDifferWithOtherAngles) {
   const Json golden = read_golden(dir / "root/tests/golden/model/pocket.json");
-  const Weights<kernels::CpuTile> f16 = weights_of(checkpoint(), HeadFormat::kF16);
   Weights<kernels::CpuTile> turned = weights_of(checkpoint(), HeadFormat::kF16);
+  test::RoundingDeviations deviations(turned, kDraws);
   turned.config.rope_theta *= 50;
   const auto model = cpu_model(std::move(turned));
   double worst = 0;
   for (const Json& prompt : golden["prompts"]) {
-    const ModelRun run = run_model(*model, prompt["input_ids"].get<std::vector<TokenId>>(),
-                                   cpu_arithmetic(HeadFormat::kF16));
-    const auto deviations =
-        logit_deviations(run, f16, HeadFormat::kF16, cpu_arithmetic(HeadFormat::kF16));
+    const auto tokens = prompt["input_ids"].get<std::vector<TokenId>>();
+    const size_t last = tokens.size() - 1;
+    const std::vector<float> logits = run_model(*model, tokens, last).logits[last];
+    const test::Deviations allowed = deviations.of(tokens, cpu_rounding(HeadFormat::kF16), last);
     for (const Json& entry : prompt["top20"]) {
       const auto token = entry[0].get<size_t>();
-      const double error = std::abs(double{run.logits[token]} - entry[1].get<double>());
-      worst = std::max(worst, error / (kDeviations * deviations[token]));
+      const double error = std::abs(double{logits[token]} - entry[1].get<double>());
+      worst = std::max(worst, error / (kDeviations * allowed.logits[last][token]));
     }
   }
   std::printf("[ measured ] with other angles the largest logit error is %.0f of its bound\n",

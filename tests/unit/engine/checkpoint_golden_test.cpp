@@ -30,8 +30,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// 40,000 numbers are compared: six deviations, which one of them exceeds by chance in 10^4 sets.
-constexpr double kCheckpointDeviations = 6;
+// 40,000 numbers are compared: six deviations, which one of them exceeds by chance in 10^4 sets;
+// of Student's distribution, as golden_model.h has it, this many.
+constexpr int32_t kCheckpointDraws = 64;
+constexpr double kCheckpointDeviations = 7;
 constexpr size_t kColumnStep = 8;  // of position p logits.f32 has the columns p mod 8, + 8, ...
 
 struct CheckpointCase {
@@ -122,40 +124,16 @@ fs::path source_of(const CheckpointCase& golden, const fs::path& dir) {
   return dir;
 }
 
-struct HeadRows {
-  std::vector<double> rms;     // of the weights of each row
-  std::vector<double> absmax;  // its largest
-};
-
-HeadRows head_rows(const Weights<kernels::CpuTile>& weights) {
-  HeadRows rows;
-  const int32_t hidden = weights.config.hidden;
+// The standard deviation of a weight of each row of an INT8 head, from rounding.
+std::vector<double> head_steps(const Weights<kernels::CpuTile>& weights) {
+  std::vector<double> steps;
   for (int32_t t = 0; t < weights.config.vocab; ++t) {
-    double squares = 0, largest = 0;
-    for (int32_t i = 0; i < hidden; ++i) {
-      const double w = kernels::weight_at(weights.head_int8, t, i);
-      squares += w * w;
-      largest = std::max(largest, std::abs(w));
-    }
-    rows.rms.push_back(std::sqrt(squares / hidden));
-    rows.absmax.push_back(largest);
+    double largest = 0;
+    for (int32_t i = 0; i < weights.config.hidden; ++i)
+      largest = std::max(largest, std::abs(double{kernels::weight_at(weights.head_int8, t, i)}));
+    steps.push_back(largest / 127 / std::sqrt(12.0));
   }
-  return rows;
-}
-
-// As logit_deviations() has it, of any row. An INT8 head that holds its rows exactly has no error
-// of rounding.
-std::vector<double> deviations_of(const ModelRun& run, size_t row, const HeadRows& head,
-                                  size_t hidden, bool is_rounded) {
-  const double length = norm(row_of(run.stages.back(), row, hidden));
-  const double stream = run.stage_errors.back()[row];
-  const double products = cpu_arithmetic(HeadFormat::kInt8).head * length;
-  std::vector<double> deviations;
-  for (size_t t = 0; t < head.rms.size(); ++t) {
-    const double step = is_rounded ? head.absmax[t] / 127 / std::sqrt(12.0) * length : 0;
-    deviations.push_back(std::hypot(stream * head.rms[t], products * head.rms[t], step));
-  }
-  return deviations;
+  return steps;
 }
 
 double log_sum_exp(std::span<const float> logits) {
@@ -167,7 +145,10 @@ double log_sum_exp(std::span<const float> logits) {
 
 // The largest error of a logit, of any position, as a share of its bound.
 double largest_share(const CheckpointCase& golden, Weights<kernels::CpuTile> weights) {
-  const HeadRows head = head_rows(weights);
+  const std::vector<double> steps = head_steps(weights);
+  const std::vector<TokenId> tokens = golden.tokens();
+  const test::Deviations allowed = test::RoundingDeviations(weights, kCheckpointDraws)
+                                       .of(tokens, cpu_rounding(HeadFormat::kInt8), 0);
   const auto hidden = static_cast<size_t>(weights.config.hidden);
   const std::unique_ptr<Model> model = create_cpu_model(std::move(weights),
                                                         {.n_pages = pages_for(kContext),
@@ -177,16 +158,19 @@ double largest_share(const CheckpointCase& golden, Weights<kernels::CpuTile> wei
                                                          .max_logit_rows = 128},
                                                         {.n_threads = 1, .isa = ""})
                                            .value();
-  const std::vector<TokenId> tokens = golden.tokens();
   const std::vector<float> wanted = golden.logits();
-  const ModelRun run = run_model(*model, tokens, cpu_arithmetic(HeadFormat::kInt8));
+  const ModelRun run = run_model(*model, tokens, 0);
   const bool is_rounded = golden.info.value("rounded_head", false);
-  EXPECT_EQ(wanted.size(), tokens.size() * (head.rms.size() / kColumnStep));
+  EXPECT_EQ(wanted.size(), tokens.size() * (steps.size() / kColumnStep));
   double worst = 0;
   size_t next = 0;
   for (size_t row = 0; row < tokens.size(); ++row) {
-    const std::span<const float> logits = model->logits(static_cast<int32_t>(row));
-    const auto deviations = deviations_of(run, row, head, hidden, is_rounded);
+    const std::vector<float>& logits = run.logits[row];
+    std::vector<double> deviations = allowed.logits[row];
+    // An INT8 head that holds its rows exactly has no error of rounding.
+    const double length = is_rounded ? norm(row_of(run.stages.back(), row, hidden)) : 0;
+    for (size_t t = 0; t < deviations.size(); ++t)
+      deviations[t] = std::hypot(deviations[t], steps[t] * length);
     const auto note = [&](double error, double deviation) {
       worst = std::max(worst, std::abs(error) / (kCheckpointDeviations * deviation));
     };

@@ -1,14 +1,12 @@
 // Pocket on CUDA against an independent implementation, and against the CPU's greedy text.
 //
-// The bound is golden_model.h's with the errors of fp16: eps = 2^-11 / sqrt 3 = 2.8e-4, root mean
-// square, for each value that is rounded to it. An attention branch rounds the rows it multiplies,
-// q, k, v, the softmax's weights, its output and, where weights are expanded (large steps), the
-// weights of two products: eight; an MLP branch rounds its rows, the product of gate and up and two
-// matrices: fewer. So eta = sqrt 8 eps. The head multiplies rows in fp16: eps. The model's other
-// quantities (scales, sums, the stream) are float or exact.
+// The bound is golden_model.h's with the errors of fp16, for each value that is rounded to it: the
+// rows that a product reads and, where weights are expanded (large steps), its weights; queries,
+// keys, values and the softmax's weights. The model's other quantities (scales, sums, the stream)
+// are float or exact.
 //
-// With INT8 keys and values, an attention branch reads one K and one V off by kEpsKvInt8 more. The
-// text then need not be that of fp16: where it differs, both tokens must be within the bound.
+// With INT8 keys and values the text need not be that of fp16: where it differs, both tokens must
+// be within the bound.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,16 +21,18 @@
 namespace incipit::engine {
 namespace {
 
-constexpr double kEpsHalf = 2.8e-4;
-const Arithmetic kFp16 = {.layer = std::sqrt(8.0) * kEpsHalf, .head = kEpsHalf};
-const Arithmetic kInt8Kv = {.layer = std::hypot(std::sqrt(8.0) * kEpsHalf, int8_kv_layer_eps()),
-                            .head = kEpsHalf};
-
 struct Formats {
   HeadFormat head;
   kernels::KvType kv = kernels::KvType::kF16;
 
-  const Arithmetic& arithmetic() const { return kv == kernels::KvType::kInt8 ? kInt8Kv : kFp16; }
+  test::Rounding rounding() const {
+    return {.product_rows = {.relative = std::sqrt(2.0) * kEpsHalf},
+            .queries = kHalf,
+            .pages = {.relative = kEpsHalf,
+                      .of_largest = kv == kernels::KvType::kInt8 ? kInt8.of_largest : 0},
+            .softmax = kEpsHalf,
+            .head_rows = kHalf};
+  }
 };
 
 class CudaModelGoldenTest : public ::testing::TestWithParam<Formats> {
@@ -56,32 +56,15 @@ std::unique_ptr<Model> cuda_model(const Formats& formats) {
 
 // Short prompts are flat steps, long ones large steps.
 TEST_P(CudaModelGoldenTest, AgreesWithTheIndependentImplementation) {
-  const HeadFormat head = GetParam().head;
-  const Arithmetic& arithmetic = GetParam().arithmetic();
   const std::unique_ptr<Model> model = cuda_model(GetParam());
-  const Weights<kernels::CpuTile> f16 = pocket(HeadFormat::kF16);
-  double worst = 0;
-  int n_undecided = 0;
-  int n_prompts = 0;
-  for (const Json& prompt : golden()["prompts"]) {
-    const auto tokens = prompt["input_ids"].get<std::vector<TokenId>>();
-    SCOPED_TRACE(prompt["name"].get<std::string>());
-    ++n_prompts;
-    const ModelRun result = run_model(*model, tokens, arithmetic);
-    ASSERT_EQ(result.stages.size(), prompt["hidden_norm_all_positions"].size());
-    expect_norms(prompt, result, static_cast<size_t>(model->config().hidden));
-    const std::vector<double> deviations = logit_deviations(result, f16, head, arithmetic);
-    worst = std::max(worst, expect_logits(prompt, result, deviations));
-    n_undecided += follow_greedy(*model, tokens, prompt["greedy_32"], deviations);
-  }
-  std::printf(
-      "[ measured ] %d prompts: largest logit error is %.2f of its bound; %d of %d greedy tokens "
-      "undecided\n",
-      n_prompts, worst, n_undecided, 32 * n_prompts);
-  EXPECT_GT(n_prompts, 0);
-  EXPECT_GT(worst, 0.05) << "far below the bound, the bound says nothing";
+  GoldenComparison comparison(pocket(HeadFormat::kF16));
+  for (const Json& prompt : golden()["prompts"])
+    comparison.add(prompt, *model, GetParam().rounding(), GetParam().head);
+  comparison.print();
+  EXPECT_GT(comparison.n_prompts(), 0);
+  EXPECT_GT(comparison.worst(), 0.05);
   if (GetParam().kv == kernels::KvType::kInt8) {
-    EXPECT_LE(n_undecided, most_other_tokens(32 * n_prompts));
+    EXPECT_LE(comparison.n_undecided(), most_other_tokens(comparison.n_greedy()));
   }
 }
 
