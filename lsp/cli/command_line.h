@@ -1,5 +1,5 @@
 // Turns argv into a plain struct, or into help text or a usage error. Called once by main(), before
-// any thread. The only user of CLI11, which is slow to compile.
+// any thread.
 #pragma once
 
 #include <cstdint>
