@@ -11,10 +11,8 @@
 #include <thread>
 #include <vector>
 
-#include "tests/support/fake_engine.h"
 #include "tests/support/golden.h"
-#include "tests/support/marked_text.h"
-#include "tests/support/pocket_tokenizer.h"
+#include "tests/unit/lsp/completion/pipeline_fixture.h"
 
 namespace incipit::lsp {
 namespace {
@@ -22,47 +20,6 @@ namespace {
 using test::FakeEngine;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-std::shared_ptr<FakeEngine> make_engine(FakeEngine::Mode mode) {
-  FakeEngine::Options options;
-  options.mode = mode;
-  options.tokenizer = test::pocket_tokenizer();
-  options.info.name = "pocket";
-  options.info.context_tokens = 2048;
-  options.info.prompt = test::pocket_format();
-  return std::make_shared<FakeEngine>(options);
-}
-
-CompletionRequest request_at(std::string_view marked, std::string language = "python",
-                             std::string path = "src/a.py") {
-  const test::MarkedText parsed = test::parse_marked(marked);
-  CompletionRequest request;
-  request.document.uri = "file:///" + path;
-  request.document.path = std::move(path);
-  request.document.language_id = std::move(language);
-  request.document.text = std::make_shared<const std::string>(parsed.text);
-  request.offset = parsed.cursor;
-  return request;
-}
-
-// Starts and waits. The promise makes a second call of `done` throw.
-std::future<CompletionOutcome> start(CompletionPipeline& pipeline, CompletionRequest request) {
-  auto promise = std::make_shared<std::promise<CompletionOutcome>>();
-  std::future<CompletionOutcome> future = promise->get_future();
-  pipeline.start(std::move(request),
-                 [promise](CompletionOutcome outcome) { promise->set_value(std::move(outcome)); });
-  return future;
-}
-
-// The test plays a manual engine until there is an answer.
-template <class T>
-T play(FakeEngine& engine, std::future<T> answer) {
-  while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-    engine.step();
-    std::this_thread::yield();
-  }
-  return answer.get();
-}
 
 std::string result_of(const CompletionRequest& request, const CompletionOutcome& outcome) {
   if (outcome.items.empty()) return "(nothing: " + outcome.why_empty + ")";
@@ -162,113 +119,6 @@ TEST(CompletionPipeline, SaysWhyAFailedEngineGaveNothing) {
   const CompletionOutcome outcome = start(pipeline, request_at(kAdd)).get();
   EXPECT_FALSE(outcome.cancelled);
   EXPECT_EQ(outcome.why_empty, "the engine could not answer: no free page");
-}
-
-struct Healed {
-  const char* input;
-  const char* forced;    // off the prompt
-  const char* answer;    // of the model, forced text included
-  const char* inserted;  // from the cursor on
-};
-
-TEST(CompletionPipeline, LeavesTheTokenAtTheCursorToTheModelAndTakesItOffTheAnswer) {
-  const Healed cases[] = {
-      {"def f(total):\n    return $0\n", " ", " total\n", "total"},
-      {"def f(total):\n    return to$0\n", " to", " total\n", "tal"},
-      {"def f(total):\n    return total.cou$0\n", "u", "unt(1)\n", "nt(1)"},
-      {"def f(total):\n    if total !$0\n        pass\n", " !", " != 0:\n", "= 0:"},
-      {"def f(total):\n    x = \"gr\u00f6\u00df$0\n", "\u00df", "\u00dfe\"\n", "e\""},
-  };
-  for (const Healed& one : cases) {
-    auto engine = make_engine(FakeEngine::Mode::kThread);
-    engine->reply_with_text(one.answer);
-    CompletionPipeline pipeline(engine);
-    CompletionRequest request = request_at(one.input);
-    request.invoked = true;
-    const CompletionOutcome outcome = start(pipeline, request).get();
-    ASSERT_EQ(outcome.items.size(), 1U) << one.input << outcome.why_empty;
-    EXPECT_EQ(outcome.items[0].insert_text, one.inserted) << one.input;
-    EXPECT_EQ(outcome.items[0].replace_start, request.offset);
-    const engine::GenerateRequest asked = engine->requests().at(0);
-    EXPECT_EQ(asked.forced_text, one.forced) << one.input;
-    const std::string before = request.document.text->substr(0, request.offset);
-    const std::string prompt = test::pocket_tokenizer()->decode(asked.prompt);
-    EXPECT_TRUE((prompt + one.forced).ends_with(before)) << prompt;
-    EXPECT_GT(asked.stop.max_new_tokens, request.options.max_tokens)
-        << "it costs the answer nothing";
-  }
-}
-
-TEST(CompletionPipeline, LeavesNothingOffWhereNoTokenIsBegun) {
-  for (const char* input : {"x = 1\n$0\ny = 2\n", "if x:\n\t$0\n"}) {
-    auto engine = make_engine(FakeEngine::Mode::kThread);
-    engine->reply_with_text("z = 3\n");
-    CompletionPipeline pipeline(engine);
-    start(pipeline, request_at(input)).get();
-    EXPECT_EQ(engine->requests().at(0).forced_text, "") << input;
-  }
-}
-
-TEST(CompletionPipeline, TypingOnInAWordKeepsThePrompt) {
-  auto engine = make_engine(FakeEngine::Mode::kThread);
-  CompletionPipeline pipeline(engine);
-  for (const char* input : {"x = f(a)\ny = r$0\n", "x = f(a)\ny = re$0\n", "x = f(a)\ny = ret$0\n"})
-    start(pipeline, request_at(input)).get();
-  const auto requests = engine->requests();
-  ASSERT_EQ(requests.size(), 3U);
-  EXPECT_EQ(requests[1].prompt, requests[0].prompt);
-  EXPECT_EQ(requests[2].prompt, requests[0].prompt);
-}
-
-TEST(CompletionPipeline, CanShowTheTokenToSeeWhatHealingIsWorth) {
-  auto engine = make_engine(FakeEngine::Mode::kThread);
-  engine->reply_with_text("tal\n");
-  CompletionPipeline pipeline(engine);
-  CompletionRequest request = request_at("def f(total):\n    return to$0\n");
-  request.options.prompt_end = PromptEnd::kBeforeBlank;
-  EXPECT_EQ(start(pipeline, request).get().items.at(0).insert_text, "tal");
-  EXPECT_EQ(engine->requests().at(0).forced_text, "");
-  EXPECT_TRUE(test::pocket_tokenizer()->decode(engine->requests()[0].prompt).ends_with(" to"));
-}
-
-TEST(CompletionPipeline, NeverShowsAPrivateKeyToTheModel) {
-  auto engine = make_engine(FakeEngine::Mode::kThread);
-  CompletionPipeline pipeline(engine);
-  const std::string dashes(5, '-');
-  const std::string key =
-      "# " + dashes + "BEGIN PRIVATE KEY" + dashes + "\n# " + std::string(64, 'A') + "\n";
-  const CompletionRequest request = request_at(key + "x = $0\n", "python", "main.py");
-  EXPECT_THAT(start(pipeline, request).get().why_empty, HasSubstr("private key"));
-  std::promise<ExplainOutcome> explained;
-  ExplainRequest explain;
-  explain.document = request.document;
-  explain.start = key.size();
-  explain.end = key.size() + 3;
-  pipeline.explain(explain, {}, [&](ExplainOutcome outcome) { explained.set_value(outcome); });
-  EXPECT_THAT(explained.get_future().get().error.value().message, HasSubstr("private key"));
-  pipeline.prewarm(request.document, key.size());
-  start(pipeline, request).get();  // the pre-warming before it has been looked at
-  EXPECT_EQ(engine->n_requests(), 0U);
-}
-
-TEST(CompletionPipeline, NeverShowsASecretFileToTheModel) {
-  auto engine = make_engine(FakeEngine::Mode::kThread);
-  CompletionPipeline pipeline(engine);
-  CompletionRequest request = request_at("API_KEY=$0\n", "properties", ".env");
-  request.invoked = true;
-  EXPECT_THAT(start(pipeline, request).get().why_empty, HasSubstr("secrets"));
-  CompletionRequest in_folder = request_at("Host $0\n", "sshconfig", "config");
-  in_folder.document.uri = "file:///home/a/.ssh/config";
-  EXPECT_THAT(start(pipeline, in_folder).get().why_empty, HasSubstr("secrets"));
-  std::promise<ExplainOutcome> explained;
-  ExplainRequest explain;
-  explain.document = request.document;
-  explain.end = 5;
-  pipeline.explain(explain, {}, [&](ExplainOutcome outcome) { explained.set_value(outcome); });
-  EXPECT_THAT(explained.get_future().get().error.value().message, HasSubstr("secrets"));
-  pipeline.prewarm(request.document, 0);
-  start(pipeline, request).get();  // the pre-warming before it has been looked at
-  EXPECT_EQ(engine->n_requests(), 0U);
 }
 
 TEST(CompletionPipeline, DoesNotAskInTheMiddleOfAWord) {
@@ -477,74 +327,6 @@ TEST(CompletionPipeline, SaysSoWhenTheBudgetLeavesNoRoom) {
   CompletionRequest request = request_at(kAdd);
   request.options.context_tokens = 8;
   EXPECT_THAT(start(pipeline, request).get().why_empty, HasSubstr("budget of 8 tokens"));
-}
-
-struct Explained {
-  std::string streamed;
-  ExplainOutcome outcome;
-};
-
-Explained explain(CompletionPipeline& pipeline, ExplainRequest request) {
-  Explained result;
-  std::promise<void> done;
-  pipeline.explain(
-      std::move(request), [&](std::string_view piece) { result.streamed += piece; },
-      [&](ExplainOutcome outcome) {
-        result.outcome = std::move(outcome);
-        done.set_value();
-      });
-  done.get_future().get();
-  return result;
-}
-
-ExplainRequest explain_of(std::string text) {
-  ExplainRequest request;
-  request.document = request_at("$0").document;
-  request.document.text = std::make_shared<const std::string>(std::move(text));
-  request.end = request.document.text->size();
-  return request;
-}
-
-TEST(CompletionPipeline, StreamsAnExplanationPieceByPiece) {
-  auto engine = make_engine(FakeEngine::Mode::kThread);
-  engine->reply_with_text("\nReturn the sum of é and 漢.");
-  CompletionPipeline pipeline(engine);
-  const Explained got = explain(pipeline, explain_of("def f(a):\n    return a\n"));
-  EXPECT_EQ(got.outcome.text, "Return the sum of é and 漢.");
-  EXPECT_EQ(got.streamed, got.outcome.text);
-  EXPECT_EQ(engine->requests()[0].priority, engine::Priority::kBackground);
-}
-
-TEST(CompletionPipeline, StopsAnExplanationThatRepeatsItself) {
-  auto engine = make_engine(FakeEngine::Mode::kThread);
-  std::string answer = "It adds numbers.";
-  for (int i = 0; i < 20; ++i) answer += " And then it does it again.";
-  engine->reply_with_text(answer);
-  CompletionPipeline pipeline(engine);
-  ExplainRequest request = explain_of("x = 1\n");
-  request.max_tokens = 500;
-  const Explained got = explain(pipeline, request);
-  EXPECT_EQ(got.outcome.text, "It adds numbers. And then it does it again.");
-  EXPECT_FALSE(got.outcome.cancelled);
-}
-
-TEST(CompletionPipeline, CancelsAnExplanation) {
-  auto engine = make_engine(FakeEngine::Mode::kManual);
-  engine->reply_with_text("Return something that takes a while to say.");
-  CompletionPipeline pipeline(engine);
-  const ExplainRequest request = explain_of("x = 1\n");
-  std::promise<ExplainOutcome> done;
-  pipeline.explain(request, {}, [&](ExplainOutcome outcome) { done.set_value(outcome); });
-  engine->wait_for_requests(1);
-  request.cancel.cancel();
-  EXPECT_TRUE(play(*engine, done.get_future()).cancelled);
-}
-
-TEST(CompletionPipeline, RefusesToExplainNothing) {
-  auto engine = make_engine(FakeEngine::Mode::kThread);
-  CompletionPipeline pipeline(engine);
-  const Explained got = explain(pipeline, explain_of("  \n\n"));
-  EXPECT_THAT(got.outcome.error.value().message, HasSubstr("no code"));
 }
 
 TEST(CompletionPipeline, ManyRequestsFromManyThreadsAreEachAnsweredOnce) {

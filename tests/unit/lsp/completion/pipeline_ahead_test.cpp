@@ -8,10 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "lsp/completion/completion_pipeline.h"
-#include "tests/support/fake_engine.h"
-#include "tests/support/marked_text.h"
-#include "tests/support/pocket_tokenizer.h"
+#include "tests/unit/lsp/completion/pipeline_fixture.h"
 
 namespace incipit::lsp {
 namespace {
@@ -22,44 +19,23 @@ using testing::IsEmpty;
 class PipelineAhead : public testing::Test {
  protected:
   void use(FakeEngine::Mode mode) {
-    FakeEngine::Options options;
-    options.mode = mode;
-    options.tokenizer = test::pocket_tokenizer();
-    options.info.name = "pocket";
-    options.info.context_tokens = 2048;
-    options.info.prompt = test::pocket_format();
-    engine_ = std::make_shared<FakeEngine>(options);
+    engine_ = make_engine(mode);
     pipeline_ = std::make_unique<CompletionPipeline>(engine_);
   }
 
   static CompletionRequest request_at(std::string_view marked) {
-    const test::MarkedText parsed = test::parse_marked(marked);
-    CompletionRequest request;
-    request.document.uri = "file:///src/a.py";
-    request.document.path = "src/a.py";
-    request.document.language_id = "python";
-    request.document.text = std::make_shared<const std::string>(parsed.text);
-    request.offset = parsed.cursor;
+    CompletionRequest request = lsp::request_at(marked);
     request.options.prepare_next = true;
     return request;
   }
 
   std::future<CompletionOutcome> start(CompletionRequest request) {
-    auto promise = std::make_shared<std::promise<CompletionOutcome>>();
-    std::future<CompletionOutcome> future = promise->get_future();
-    pipeline_->start(std::move(request), [promise](CompletionOutcome outcome) {
-      promise->set_value(std::move(outcome));
-    });
-    return future;
+    return lsp::start(*pipeline_, std::move(request));
   }
 
   // Plays a manual engine until there is an answer.
   CompletionOutcome play(std::future<CompletionOutcome> answer) {
-    while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
-      engine_->step();
-      std::this_thread::yield();
-    }
-    return answer.get();
+    return lsp::play(*engine_, std::move(answer));
   }
 
   // What was asked and followed so far has been seen, and the model has not answered since: reading

@@ -9,10 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "lsp/completion/completion_pipeline.h"
-#include "tests/support/fake_engine.h"
-#include "tests/support/marked_text.h"
-#include "tests/support/pocket_tokenizer.h"
+#include "tests/unit/lsp/completion/pipeline_fixture.h"
 
 namespace incipit::lsp {
 namespace {
@@ -24,13 +21,7 @@ using testing::IsEmpty;
 class PipelineAlternatives : public testing::Test {
  protected:
   void use(FakeEngine::Mode mode) {
-    FakeEngine::Options options;
-    options.mode = mode;
-    options.tokenizer = test::pocket_tokenizer();
-    options.info.name = "pocket";
-    options.info.context_tokens = 2048;
-    options.info.prompt = test::pocket_format();
-    engine_ = std::make_shared<FakeEngine>(options);
+    engine_ = make_engine(mode);
     pipeline_ = std::make_unique<CompletionPipeline>(engine_);
   }
 
@@ -43,13 +34,7 @@ class PipelineAlternatives : public testing::Test {
   }
 
   static CompletionRequest by_hand(std::string_view marked, int32_t alternatives = 3) {
-    const test::MarkedText parsed = test::parse_marked(marked);
-    CompletionRequest request;
-    request.document.uri = "file:///src/a.py";
-    request.document.path = "src/a.py";
-    request.document.language_id = "python";
-    request.document.text = std::make_shared<const std::string>(parsed.text);
-    request.offset = parsed.cursor;
+    CompletionRequest request = request_at(marked);
     request.invoked = true;
     request.options.alternatives = alternatives;
     return request;
@@ -62,12 +47,7 @@ class PipelineAlternatives : public testing::Test {
 
   // The promise makes a second answer throw.
   std::future<CompletionOutcome> start(CompletionRequest request) {
-    auto promise = std::make_shared<std::promise<CompletionOutcome>>();
-    std::future<CompletionOutcome> future = promise->get_future();
-    pipeline_->start(std::move(request), [promise](CompletionOutcome outcome) {
-      promise->set_value(std::move(outcome));
-    });
-    return future;
+    return lsp::start(*pipeline_, std::move(request));
   }
   std::vector<std::string> texts_of(CompletionRequest request) {
     std::vector<std::string> texts;
