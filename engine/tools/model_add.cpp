@@ -80,9 +80,7 @@ Result<T> of_the_source(Result<T> result) {
   return Error{ErrorCode::kCorrupt, result.error().message};
 }
 
-Result<Job> open_job(const AddModelOptions& options) {
-  ASSIGN_OR_RETURN(ModelSource source, resolve_source(options.source));
-  const std::string name = options.name.empty() ? source.suggested_name : options.name;
+Result<void> check_name(const std::string& name) {
   if (!is_model_name(name)) {
     return Error{
         ErrorCode::kInvalidArgument,
@@ -90,6 +88,19 @@ Result<Job> open_job(const AddModelOptions& options) {
                     "beginning with '.', found \"{}\"",
                     name)};
   }
+  if (name == kShippedModel) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("model name: want another than \"{}\", the model that comes with "
+                             "incipit (--name chooses one)",
+                             name)};
+  }
+  return {};
+}
+
+Result<Job> open_job(const AddModelOptions& options) {
+  ASSIGN_OR_RETURN(ModelSource source, resolve_source(options.source));
+  const std::string name = options.name.empty() ? source.suggested_name : options.name;
+  TRY(check_name(name));
   ASSIGN_OR_RETURN(auto small_files, of_the_source(read_small_files(source.path)));
   ASSIGN_OR_RETURN(OpenedCheckpoint opened,
                    of_the_source(open_checkpoint(source.path, kAddedHead)));

@@ -54,6 +54,7 @@ class Walker {
 
   BracketWalk run() {
     for (size_t i = 0; i < in_.candidate.size() && !result_.surplus; ++i) i = step(i);
+    take_separator();
     result_.depth = static_cast<int>(open_.size());
     result_.open = open_;
     result_.open_at = open_at_;
@@ -132,6 +133,15 @@ class Walker {
     in_outer_string_ = true;
   }
 
+  // A ';' or ',' at the end of the candidate that the editor's line goes on with.
+  void take_separator() {
+    const string_view written = trim_right(in_.candidate);
+    const bool in_comment = result_.ends_in_comment || result_.open_comment;
+    const bool in_code = quote_ == 0 && open_.empty() && !result_.surplus && !in_comment;
+    if (!in_code || following_tail_ || written.empty()) return;
+    if (written.back() == ';' || written.back() == ',') take_tail(written.back());
+  }
+
   void take_tag(size_t i) {
     const Tag tag = tag_at(in_.candidate, i);
     if (tag.part == TagPart::kOpen) ++n_tags_;
@@ -176,7 +186,9 @@ class Walker {
     }
     if (mark == "//" && rest.starts_with("/*")) {
       const size_t end = in_.candidate.find("*/", i + 2);
-      return end == string_view::npos ? in_.candidate.size() : end + 2;
+      if (end != string_view::npos) return end + 2;
+      result_.open_comment = i;
+      return in_.candidate.size();
     }
     return i;
   }

@@ -36,7 +36,9 @@ struct BracketWalk {
   char own_quote = 0;           // a string that the candidate opened and did not close
   bool in_string = false;  // the end is inside a string, be it the candidate's or the document's
   std::optional<size_t> comment;  // where the candidate's first line comment begins
-  bool ends_in_comment = false;
+  bool ends_in_comment = false;   // in that
+  // Where a block comment begins that the candidate leaves open.
+  std::optional<size_t> open_comment;
   // Where the candidate closes something that nothing had opened: it must end before this.
   std::optional<size_t> surplus;
   // The last place after a closer of `unclosed`, i.e. the end of a node that held the cursor.

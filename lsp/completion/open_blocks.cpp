@@ -79,16 +79,31 @@ std::string indent_at(const CursorSite& site, string_view text, size_t at) {
   return std::string(indent_of(whole));
 }
 
-// The three quotes that the text opens and does not close; empty: there are none.
-string_view open_docstring(const BracketInput& brackets, string_view text) {
+size_t n_of(string_view text, string_view part) {
+  size_t n = 0;
+  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + part.size())) ++n;
+  return n;
+}
+
+// The three quotes that the cursor's line or the text opens and the text does not close; empty:
+// there are none.
+string_view open_docstring(const CursorSite& site, const BracketInput& brackets, string_view text) {
   if (brackets.language == nullptr || brackets.language->name != "python") return {};
-  if (brackets.open_quote != 0) return {};
   for (const string_view quotes : {"\"\"\"", "'''"}) {
-    size_t n = 0;
-    for (size_t at = text.find(quotes); at != text.npos; at = text.find(quotes, at + 3)) ++n;
-    if (n % 2 == 1) return quotes;
+    const bool begun = n_of(site.before, quotes) % 2 == 1;
+    if (!begun && brackets.open_quote != 0) continue;
+    if ((n_of(text, quotes) % 2 == 1) != begun) return quotes;
   }
   return {};
+}
+
+// One or two of the three are already there.
+std::string with_docstring_closed(string_view text, string_view quotes) {
+  string_view written = trim_right(text);
+  if (!written.ends_with(quotes)) {
+    while (written.ends_with(quotes.front())) written.remove_suffix(1);
+  }
+  return std::string(written).append(quotes);
 }
 
 struct OpenBlock {
@@ -153,14 +168,36 @@ size_t n_of_statement(const CursorSite& site, const BracketInput& brackets) {
   return std::max(n, n_lists);
 }
 
+std::string with_comment_closed(const CursorSite& site, const BracketInput& brackets,
+                                string_view text) {
+  BracketInput input = brackets;
+  input.candidate = text;
+  const std::optional<size_t> begun = walk_brackets(input).open_comment;
+  if (!begun) return std::string(text);
+  const string_view below = site.text.substr(site.line_end);
+  const size_t end = below.find("*/");
+  if (end != string_view::npos && end < below.find("/*")) return std::string(text);
+  const string_view written = trim_right(text);
+  if (written.find_first_not_of("/* \t\n", *begun) == string_view::npos) {
+    return std::string(trim_right(text.substr(0, *begun)));  // a comment that says nothing
+  }
+  const size_t last_line = written.rfind('\n') + 1;  // npos + 1 == 0
+  if (last_line <= *begun) return std::string(written) + " */";
+  // "*" under "*".
+  std::string indent = indent_at(site, text, *begun) + ' ';
+  if (trim(written.substr(last_line)).starts_with('*'))
+    indent = indent_of(written.substr(last_line));
+  return std::string(written) + '\n' + indent + "*/";
+}
+
 std::string with_closers(const CursorSite& site, const BracketInput& brackets, string_view text) {
   BracketInput input = brackets;
   input.candidate = text;
   const BracketWalk walk = walk_brackets(input);
   if (walk.surplus || walk.ends_in_comment) return std::string(text);
   std::string result(trim_right(text));
-  if (const string_view quotes = open_docstring(brackets, text); !quotes.empty()) {
-    return std::string(trim_right(text)).append(quotes);
+  if (const string_view quotes = open_docstring(site, brackets, text); !quotes.empty()) {
+    return with_docstring_closed(text, quotes);
   }
   if (walk.in_string) {
     const char quote = walk.own_quote != 0 ? walk.own_quote : brackets.open_quote;

@@ -33,4 +33,9 @@ size_t n_of_statement(const CursorSite& site, const BracketInput& brackets);
 std::string with_closers(const CursorSite& site, const BracketInput& brackets,
                          std::string_view text);
 
+// `text` with the block comment closed that it begins and leaves open, if the document below does
+// not close it; without the comment where that says nothing.
+std::string with_comment_closed(const CursorSite& site, const BracketInput& brackets,
+                                std::string_view text);
+
 }  // namespace incipit::lsp

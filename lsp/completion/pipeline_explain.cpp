@@ -147,10 +147,10 @@ void PipelineWorker::on(ExplainEvent event) {
   }
   const auto kind =
       answers_with_code(request.task) ? ExplainStream::Kind::kCode : ExplainStream::Kind::kProse;
-  ask(std::make_unique<ExplainFlight>(
-          ExplainFlight{std::move(event), ExplainStream(*tokenizer_, kind), 0, std::move(place),
-                        std::move(*block), 0, is_explanation ? prompt->left_out : ""}),
-      std::move(*prompt));
+  auto flight = std::make_unique<ExplainFlight>(
+      ExplainFlight{std::move(event), ExplainStream(*tokenizer_, kind), 0, std::move(place),
+                    std::move(*block), 0, is_explanation ? std::move(prompt->left_out) : ""});
+  ask(std::move(flight), std::move(*prompt));
 }
 
 void PipelineWorker::on_chat(ExplainEvent event) {

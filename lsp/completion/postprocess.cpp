@@ -5,6 +5,7 @@
 #include "lsp/completion/bracket_walk.h"
 #include "lsp/completion/clean_text.h"
 #include "lsp/completion/line_fit.h"
+#include "lsp/completion/open_blocks.h"
 #include "lsp/completion/syntax_fit.h"
 #include "lsp/syntax/brackets.h"
 
@@ -227,8 +228,8 @@ bool leaves_nothing_open(const Surroundings& around, string_view text, size_t ta
   BracketInput brackets = around.brackets;
   brackets.candidate = text;
   const BracketWalk walk = walk_brackets(brackets);
-  const bool swallows_the_rest =
-      walk.ends_in_comment && !is_blank(around.in.site.after.substr(tail_used));
+  const bool swallows_the_rest = (walk.ends_in_comment || walk.open_comment) &&
+                                 !is_blank(around.in.site.after.substr(tail_used));
   return walk.open.empty() && walk.own_quote == 0 && !swallows_the_rest;
 }
 
@@ -351,9 +352,16 @@ Postprocessed postprocess(const PostprocessInput& in) {
   }
   bool fitted = false;
   if (at_line_end && !in.typed_through) {
+    const std::string left_open = draft.text;
+    draft.apply("comment", [&](std::string& text) {
+      text = with_comment_closed(in.site, around.brackets, text);
+    });
+    if (is_blank(draft.text)) {
+      return draft.nothing("comment", "the suggestion began a comment that says nothing");
+    }
     SyntaxFitted fit = fit_syntax(in.tree, in.site, around.brackets, draft.text);
     if (fit.fit == SyntaxFit::kNothing) return draft.nothing(name_of(fit.fit), kBreaksSyntax);
-    fitted = fit.fit != SyntaxFit::kWhole;
+    fitted = fit.fit != SyntaxFit::kWhole || draft.text != left_open;
     draft.apply(name_of(fit.fit), [&](std::string& text) { text = std::move(fit.text); });
   }
   if (!in.typed_through) {

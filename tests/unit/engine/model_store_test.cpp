@@ -176,6 +176,17 @@ TEST_F(ModelStore, RefusesNamesThatAreNone) {
   EXPECT_TRUE(entries().empty());
 }
 
+TEST_F(ModelStore, HidesNotTheModelThatComesWithTheProgram) {
+  const fs::path another = dir / "pocket";
+  test::write_tiny_checkpoint(another);
+  for (const char* name : {"", "pocket"}) {
+    const auto added = add_model({another, name});
+    ASSERT_FALSE(added.ok());
+    EXPECT_THAT(added.error().message, HasSubstr("comes with incipit (--name"));
+  }
+  EXPECT_TRUE(add_model({another, "mine"}).ok());
+}
+
 TEST_F(ModelStore, SaysWhatASourceIsThatItCannotTake) {
   test::write_file(dir / "m.gguf", "GGUF");
   test::write_file(dir / "m.bin", "x");

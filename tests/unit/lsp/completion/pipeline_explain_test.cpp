@@ -75,6 +75,17 @@ TEST(PipelineExplain, CancelsAnExplanation) {
   EXPECT_TRUE(play(*engine, done.get_future()).cancelled);
 }
 
+TEST(PipelineExplain, SaysWhatTheModelWasNotShown) {
+  auto engine = make_engine(FakeEngine::Mode::kThread);
+  engine->reply_with_text("It sets variables.");
+  CompletionPipeline pipeline(engine);
+  std::string code;
+  for (int i = 0; i < 2000; ++i) code += "x = 1\n";
+  const Explained got = explain(pipeline, explain_of(code));
+  EXPECT_THAT(got.outcome.text, HasSubstr("of 2000 lines"));
+  EXPECT_EQ(got.streamed, got.outcome.text);
+}
+
 TEST(PipelineExplain, RefusesToExplainNothing) {
   auto engine = make_engine(FakeEngine::Mode::kThread);
   CompletionPipeline pipeline(engine);
