@@ -15,10 +15,20 @@ namespace {
 // Brackets further away than this are not looked at: partners are nearly always near, and a
 // document may be large.
 constexpr size_t kWindowBytes = size_t{32} << 10;
+// A string that does not end within so many bytes is taken for none.
+constexpr size_t kMaxString = 4096;
+// Openers that are compared with a closer, and those that a partner is asked for.
+constexpr size_t kMaxOpeners = 256;
+
+struct Line {
+  size_t indent = 0;  // columns, a tab counts as one
+  bool starts_here = false;
+};
 
 struct Bracket {
   size_t at;
   char c;
+  Line line = {};
 };
 
 bool is_opener(char c) {
@@ -58,7 +68,8 @@ std::vector<Bracket> brackets_of_tree(const SyntaxTree& tree, size_t from, size_
 // The end of a quoted string that begins at `at`, or `at` when it is not closed on its line (an
 // apostrophe in prose, a lifetime in Rust).
 size_t end_of_string(std::string_view text, size_t at) {
-  for (size_t i = at + 1; i < text.size() && text[i] != '\n'; ++i) {
+  const size_t limit = std::min(text.size(), at + kMaxString);
+  for (size_t i = at + 1; i < limit && text[i] != '\n'; ++i) {
     if (text[i] == '\\') {
       ++i;
     } else if (text[i] == text[at]) {
@@ -87,29 +98,35 @@ std::vector<Bracket> brackets_of_text(const Language* language, std::string_view
   return result;
 }
 
-struct Line {
-  size_t indent;  // columns, a tab counts as one
-  bool starts_here;
-};
+// Start of the line that holds `at`, or `from` where that is later: lines may be long.
+size_t line_start(std::string_view text, size_t at, size_t from) {
+  while (at > from && text[at - 1] != '\n') --at;
+  return at;
+}
 
-Line line_of(std::string_view text, size_t at) {
-  size_t start = at;
-  while (start > 0 && text[start - 1] != '\n') --start;
-  size_t first = start;
-  while (first < at && (text[first] == ' ' || text[first] == '\t')) ++first;
-  return {first - start, first == at};
+// The lines of all, which are in order and behind `from`.
+void note_lines(std::string_view text, size_t from, std::vector<Bracket>& brackets) {
+  size_t start = from;
+  size_t seen = from;
+  for (Bracket& b : brackets) {
+    const size_t newline = text.substr(seen, b.at - seen).rfind('\n');
+    if (newline != std::string_view::npos) start = seen + newline + 1;
+    seen = b.at;
+    const size_t first = text.find_first_not_of(" \t", start);
+    b.line = {first - start, first == b.at};
+  }
 }
 
 // Whether the statement that opened a list has ended without its partner: a line between the two
 // and the cursor's stands further to the left than the statement began. Blocks end by braces.
 bool is_abandoned(const SyntaxTree* tree, const Bracket& opener, size_t offset) {
   if (tree == nullptr || opener.c == '{') return false;
-  const std::string_view text = *tree->text();
-  const size_t indent = line_of(text, opener.at).indent;
-  for (size_t end = text.find('\n', opener.at); end < offset;) {
+  const std::string_view text = std::string_view(*tree->text()).substr(0, offset);
+  const size_t indent = opener.line.indent;
+  for (size_t end = text.find('\n', opener.at); end != text.npos;) {
     const size_t start = end + 1;
     end = text.find('\n', start);
-    if (end >= offset) return false;  // the cursor's line
+    if (end == text.npos) return false;  // the cursor's line
     const size_t first = text.find_first_not_of(" \t\r", start);
     if (first >= end || first - start >= indent) continue;
     const bool is_directive = text[first] == '#';  // or a comment
@@ -124,6 +141,7 @@ class Missing {
   Missing(const SyntaxTree* tree, size_t offset) : tree_(tree), offset_(offset) {}
 
   void add(const Bracket& opener) {
+    if (++n_asked_ > kMaxOpeners) return;
     if (!is_abandoned(tree_, opener, offset_)) closers_.push_back(closer_of(opener.c));
   }
   std::string take() { return std::move(closers_); }
@@ -131,18 +149,19 @@ class Missing {
  private:
   const SyntaxTree* tree_;
   size_t offset_;
+  size_t n_asked_ = 0;
   std::string closers_;
 };
 
 // Takes the partner of closer `b` off the stack of openers, and those that are passed over because
 // the indentation says so: they are noted in `missing`, where there is one.
-void close(std::string_view text, const Bracket& b, std::vector<Bracket>& open, Missing* missing) {
+void close(const Bracket& b, std::vector<Bracket>& open, Missing* missing) {
   const auto matches = [&](const Bracket& o) { return closer_of(o.c) == b.c; };
   size_t pick = open.size();
-  const Line line = line_of(text, b.at);
-  if (line.starts_here) {
-    for (size_t i = open.size(); i-- > 0;) {
-      if (matches(open[i]) && line_of(text, open[i].at).indent == line.indent) {
+  if (b.line.starts_here) {
+    const size_t last = open.size() - std::min(open.size(), kMaxOpeners);
+    for (size_t i = open.size(); i-- > last;) {
+      if (matches(open[i]) && open[i].line.indent == b.line.indent) {
         pick = i;
         break;
       }
@@ -180,9 +199,9 @@ std::string unclosed_brackets(const SyntaxTree* tree, const Language* language,
   const size_t from = offset - std::min(offset, kWindowBytes);
   const size_t to = std::min(text.size(), offset + kWindowBytes);
   if (tree != nullptr && *tree->text() != text) tree = nullptr;
-  const std::vector<Bracket> brackets = tree != nullptr
-                                            ? brackets_of_tree(*tree, from, to)
-                                            : brackets_of_text(language, text, from, to);
+  std::vector<Bracket> brackets = tree != nullptr ? brackets_of_tree(*tree, from, to)
+                                                  : brackets_of_text(language, text, from, to);
+  note_lines(text, line_start(text, from, from - std::min(from, kWindowBytes)), brackets);
   std::vector<Bracket> before;
   std::vector<Bracket> after;
   Missing missing(tree, offset);
@@ -191,11 +210,11 @@ std::string unclosed_brackets(const SyntaxTree* tree, const Language* language,
     if (is_opener(b.c)) {
       open.push_back(b);
     } else if (b.at < offset) {
-      close(text, b, before, nullptr);
+      close(b, before, nullptr);
     } else if (!after.empty()) {
-      close(text, b, after, nullptr);
+      close(b, after, nullptr);
     } else {
-      close(text, b, before, &missing);
+      close(b, before, &missing);
     }
   }
   for (size_t i = before.size(); i-- > 0;) missing.add(before[i]);

@@ -157,5 +157,18 @@ TEST(UnclosedBrackets, AnOuterBraceDoesNotCloseAnInnerOneThatWasJustBegun) {
   EXPECT_EQ(unclosed(nullptr, "int f() {\n  if (x) {\n    $0\n  }\n}\n"), "");
 }
 
+// A line may be as long as a document: nothing walks it for each bracket of the window.
+TEST(UnclosedBrackets, AreFoundOnALineOfMillions) {
+  const Language* c = find_language("c", "");
+  const std::string far(size_t{4} << 20, 'x');
+  const std::string pairs = std::string(20000, '(') + std::string(20000, ')');
+  EXPECT_EQ(unclosed_brackets(nullptr, c, far + pairs + far, far.size() + 20000), "");
+  EXPECT_EQ(unclosed_brackets(nullptr, c, far + "f({[" + far.substr(0, 100), far.size() + 4),
+            "]})");
+  std::string quotes;
+  for (int i = 0; i < 1 << 20; ++i) quotes += "\"\\";
+  EXPECT_EQ(unclosed_brackets(nullptr, c, quotes + "(", quotes.size() + 1), ")");
+}
+
 }  // namespace
 }  // namespace incipit::lsp
