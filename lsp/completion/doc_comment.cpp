@@ -88,40 +88,79 @@ Result<TextChange> docstring(std::string_view text, const Definition& definition
   if (!has_body) indent += "    ";
   replace_all(prose, "\\", "\\\\");
   replace_all(prose, "\"\"\"", "'''");
-  if (prose.ends_with('"')) prose += ' ';
-  const std::vector<std::string> lines = wrapped(prose, columns_beside(indent, 6));
+  std::vector<std::string> lines = wrapped(prose, columns_beside(indent, 6));
+  if (lines.back().ends_with('"')) lines.back() += ' ';
   std::string comment = indent + "\"\"\"" + lines.front();
   for (size_t i = 1; i < lines.size(); ++i) comment.append(eol).append(indent).append(lines[i]);
   comment += lines.size() > 1 ? eol + indent + "\"\"\"" : std::string("\"\"\"");
   return TextChange{line_end + 1, line_end + 1, comment + eol};
 }
 
+// Comments that are for a tool and stay right above what they speak of.
+bool is_directive(std::string_view line) {
+  constexpr std::string_view kBegin[] = {"@ts-",   "biome-ignore", "clang-format", "eslint-",
+                                         "go:",    "istanbul",     "noinspection", "NOLINT",
+                                         "nolint", "prettier-",    "rubocop:",     "shellcheck"};
+  if (!line.starts_with("//") && !line.starts_with('#')) return false;
+  const std::string_view text = trim(line.substr(line.find_first_not_of("/#")));
+  return std::any_of(std::begin(kBegin), std::end(kBegin),
+                     [&](std::string_view begin) { return text.starts_with(begin); });
+}
+
+// Comments that speak of the whole file: "#!/bin/sh", "# frozen_string_literal: true".
+bool speaks_of_file(std::string_view line) {
+  constexpr std::string_view kBegin[] = {
+      "-*-", "coding:", "encoding:", "frozen_string_literal:", "typed:", "vim:"};
+  if (line.starts_with("#!")) return true;
+  if (!line.starts_with('#')) return false;
+  const std::string_view text = trim(line.substr(1));
+  return std::any_of(std::begin(kBegin), std::end(kBegin),
+                     [&](std::string_view begin) { return text.starts_with(begin); });
+}
+
+std::string_view line_above(std::string_view text, size_t start) {
+  if (start == 0) return {};
+  const size_t above = line_start_of(text, start - 1);
+  return trim(text.substr(above, start - above));
+}
+
+std::string block_comment(std::string prose, std::string_view indent, std::string_view eol) {
+  replace_all(prose, "*/", "* /");
+  replace_all(prose, "/*", "/ *");  // Kotlin's nest
+  std::string comment = std::string(indent).append("/**").append(eol);
+  for (const std::string& line : wrapped(prose, columns_beside(indent, 3)))
+    comment.append(indent).append(" * ").append(line).append(eol);
+  return comment.append(indent).append(" */").append(eol);
+}
+
+std::string line_comment(std::string_view mark, std::string_view prose, std::string_view indent,
+                         std::string_view eol) {
+  std::string comment;
+  for (std::string line : wrapped(prose, columns_beside(indent, mark.size() + 1))) {
+    while (line.ends_with('\\')) line.pop_back();  // would join the next line to the comment
+    comment.append(indent).append(mark).append(" ").append(line).append(eol);
+  }
+  return comment;
+}
+
 Result<TextChange> comment_in_front(std::string_view text, const CommentForm& form,
                                     const Definition& definition, std::string prose) {
   const std::string eol(look_at(text, definition.span.start, nullptr).eol);
-  const size_t start = line_start_of(text, definition.span.start);
+  size_t start = line_start_of(text, definition.span.start);
   const std::string indent(indent_of(text.substr(start)));
-  if (start > 0) {
-    const size_t above = line_start_of(text, start - 1);
-    const std::string_view line = trim(text.substr(above, start - above));
-    if (line.ends_with("*/") || (!form.line.empty() && line.starts_with(form.line)) ||
-        line.starts_with("//")) {
-      return documented(definition);
-    }
+  if (text.substr(start, definition.span.start - start).find("<?") != text.npos) {
+    return Error{
+        ErrorCode::kInvalidArgument,
+        definition.name + " stands on the line of \"<?\"; there is no place in front of it"};
   }
-  std::string comment;
-  if (form.line.empty()) {
-    replace_all(prose, "*/", "* /");
-    const std::vector<std::string> lines = wrapped(prose, columns_beside(indent, 3));
-    comment = indent + "/**" + eol;
-    for (const std::string& line : lines) comment.append(indent).append(" * ").append(line) += eol;
-    comment.append(indent).append(" */").append(eol);
-  } else {
-    for (const std::string& line : wrapped(prose, columns_beside(indent, form.line.size() + 1))) {
-      comment.append(indent).append(form.line).append(" ").append(line).append(eol);
-    }
-  }
-  return TextChange{start, start, std::move(comment)};
+  while (is_directive(line_above(text, start))) start = line_start_of(text, start - 1);
+  const std::string_view above = line_above(text, start);
+  const bool is_comment = above.ends_with("*/") || above.starts_with("//") ||
+                          (!form.line.empty() && above.starts_with(form.line));
+  if (is_comment && !speaks_of_file(above)) return documented(definition);
+  return TextChange{start, start,
+                    form.line.empty() ? block_comment(std::move(prose), indent, eol)
+                                      : line_comment(form.line, prose, indent, eol)};
 }
 
 }  // namespace

@@ -214,6 +214,9 @@ std::optional<Error> PipelineWorker::take_answer(const ExplainFlight& flight,
     Result<TextChange> change =
         doc_comment(text, *flight.place.language, *flight.block.definition, outcome.text);
     if (!change) return change.error();
+    if (new_errors(flight.place, {change->start, change->end}, change->text) > 0) {
+      return refused("the documentation would bring syntax errors; nothing was changed");
+    }
     outcome.changes = {std::move(*change)};
     return std::nullopt;
   }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lsp/completion/open_blocks.h"
+#include "lsp/completion/repetition.h"
 #include "lsp/syntax/brackets.h"
 #include "lsp/syntax/scope.h"
 
@@ -62,16 +63,6 @@ string_view without_loose_end(string_view text) {
     text.remove_suffix(1);
   }
   return text;
-}
-
-std::vector<string_view> split_lines(string_view text) {
-  std::vector<string_view> lines;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find('\n', at), text.size());
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
-  }
-  return lines;
 }
 
 }  // namespace
@@ -160,7 +151,10 @@ std::optional<Cut> StopChecks::check(string_view generated, const Line& line) {
   }
   if (repeats_next_line(text, line)) return Cut{before_line, "the next line of the document"};
   if (repeats_line_above(text, line)) return Cut{before_line, "the line above"};
-  if (auto cut = check_repetition(generated, line)) return cut;
+  if (const auto end =
+          end_before_repetition(generated.substr(0, line.end), site_.before, site_.lines_before)) {
+    return Cut{*end, "repetition"};
+  }
   if (runs_on_in_comments(text, line)) return Cut{before_line, "comment run-on"};
   const bool blank = is_blank(text);
   if (blank && has_content_ && depth_ == 0) return Cut{before_line, "blank line"};
@@ -199,58 +193,13 @@ bool StopChecks::runs_on_in_comments(string_view line_text, const Line& line) {
 }
 
 // What a small model does when it has no idea. Such a line is wanted in a few places of a thousand;
-// a repetition further down is check_repetition's to judge.
+// a repetition further down is judged by end_before_repetition().
 bool StopChecks::repeats_line_above(string_view line_text, const Line& line) const {
   if (line.index > 0 || site_.lines_before.empty() || is_blank(line_text)) return false;
   const std::string whole = site_.before + std::string(line_text);
   const std::string_view above = site_.lines_before.front();
   return count_word_chars(above) >= kTellingChars && !is_block_end_word(above) &&
          is_nearly_same(whole, above);
-}
-
-std::optional<Cut> StopChecks::check_repetition(string_view generated, const Line& line) const {
-  // Everything before the cursor and up to this line, without blank lines, last first.
-  std::vector<std::string> lines;
-  std::vector<size_t> starts;  // where a generated line starts; npos for the document's lines
-  const auto all = split_lines(generated.substr(0, line.end));
-  size_t start = line.end + 1;
-  for (size_t i = all.size(); i-- > 0;) {
-    start -= all[i].size() + 1;
-    const std::string whole = i == 0 ? site_.before + std::string(all[i]) : std::string(all[i]);
-    if (is_blank(whole)) continue;
-    lines.emplace_back(trim(whole));
-    starts.push_back(start);
-  }
-  const size_t n_generated = lines.size();
-  for (const std::string& before : site_.lines_before) {
-    lines.push_back(before);
-    starts.push_back(string_view::npos);
-  }
-  if (n_generated == 0 || is_blank(all.back())) return std::nullopt;
-
-  const auto keep_before = [&](size_t i) {
-    return Cut{starts[i] == 0 ? 0 : starts[i] - 1, "repetition"};
-  };
-  const std::string& newest = lines.front();
-  const size_t telling = count_word_chars(newest);
-  if (telling >= kTellingChars && lines.size() >= 3 && lines[1] == newest && lines[2] == newest) {
-    return keep_before(n_generated >= 3 ? 1 : 0);  // of three generated ones, one is kept
-  }
-  const auto generated_end = lines.begin() + static_cast<ptrdiff_t>(n_generated);
-  if (telling >= 2 * kTellingChars && std::count(lines.begin(), generated_end, newest) >= 3) {
-    return keep_before(0);
-  }
-  // The same two or more lines twice in a row; the first copy may be the document's.
-  for (size_t n = 2; 2 * n <= lines.size() && n <= n_generated; ++n) {
-    size_t word_chars = 0;
-    for (size_t i = 0; i < n; ++i) word_chars += count_word_chars(lines[i]);
-    if (word_chars >= 3 * kTellingChars &&
-        std::equal(lines.begin(), lines.begin() + static_cast<ptrdiff_t>(n),
-                   lines.begin() + static_cast<ptrdiff_t>(n))) {
-      return keep_before(n - 1);
-    }
-  }
-  return std::nullopt;
 }
 
 std::optional<Cut> StopChecks::check_indent(string_view generated, const Line& line) {

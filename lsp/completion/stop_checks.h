@@ -79,7 +79,6 @@ class StopChecks {
   std::optional<Cut> check_runaway(std::string_view generated, size_t end);
   std::optional<Cut> check(std::string_view generated, const Line& line);
   std::optional<Cut> check_brackets(std::string_view upto, const Line& line);
-  std::optional<Cut> check_repetition(std::string_view generated, const Line& line) const;
   BracketWalk walk(std::string_view candidate) const;
   std::optional<Cut> check_indent(std::string_view generated, const Line& line);
   std::optional<Cut> check_statement(std::string_view generated, const Line& line);

@@ -163,6 +163,27 @@ TEST(DocComment, RefusesWhereThereIsOneOrNoPlaceForIt) {
   EXPECT_THAT(documented("def f(a):\n    return a\n", "python", " "), HasSubstr("nothing to say"));
 }
 
+TEST(DocComment, HoldsNoTextThatEndsItOrGoesOnBehindIt) {
+  EXPECT_EQ(documented("def f(a):\n    return a\n", "python", "Says \"a\""),
+            "def f(a):\n    \"\"\"Says \"a\" \"\"\"\n    return a\n");
+  EXPECT_EQ(documented("fun f() {}\n", "kotlin", "Serves /api/*."),
+            "/**\n * Serves /api/ *.\n */\nfun f() {}\n");
+  EXPECT_EQ(documented("int f(void) { return 1; }\n", "c", "Ends in \\"),
+            "/// Ends in \nint f(void) { return 1; }\n");
+  EXPECT_THAT(documented("<?php function f() {}\n", "php", "x"), HasSubstr("no place"));
+}
+
+TEST(DocComment, StandsBesideCommentsThatDocumentNothing) {
+  EXPECT_EQ(documented("#!/bin/sh\nf() { ls; }\n", "bash", "Lists."),
+            "#!/bin/sh\n# Lists.\nf() { ls; }\n");
+  EXPECT_EQ(documented("# frozen_string_literal: true\ndef f\n  1\nend\n", "ruby", "Gives one."),
+            "# frozen_string_literal: true\n# Gives one.\ndef f\n  1\nend\n");
+  EXPECT_EQ(documented("// eslint-disable-next-line\nfunction f() {}\n", "javascript", "Does."),
+            "/**\n * Does.\n */\n// eslint-disable-next-line\nfunction f() {}\n");
+  EXPECT_THAT(documented("// F does.\n//go:noinline\nfunc F() {}\n", "go", "x"),
+              HasSubstr("documented already"));
+}
+
 TEST(AnswerCache, KeepsTheLastUsed) {
   AnswerCache cache;
   cache.remember("first", "1");
