@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int32_t kContexts[] = {8192, 16384};
+constexpr int32_t kContexts[] = {8192, 16384};  // after the model's own, where that is shorter
 
 // Every number of the model once: a tied head is the embedding.
 int64_t count_parameters(const ModelConfig& config) {
@@ -65,11 +65,13 @@ Result<void> describe_model(const fs::path& directory, ModelReport& report) {
                : describe_checkpoint(directory, report));
   report.n_parameters = count_parameters(report.config);
   report.notice = licence_notice(report.config);
-  for (const int32_t context : kContexts) {
+  const auto add_memory = [&](int32_t context) {
     report.memory.push_back({context,
                              report.packed_bytes + context * report.config.kv_bytes_per_token(),
                              context > report.config.max_positions});
-  }
+  };
+  if (report.config.max_positions < kContexts[0]) add_memory(report.config.max_positions);
+  for (const int32_t context : kContexts) add_memory(context);
   return {};
 }
 

@@ -345,9 +345,12 @@ TEST_F(ModelStore, ReportsAModelWithSizesSourceAndMemory) {
   // 2 layers of (128 + 2 * 64 + 128 + 3 * 256) rows of 128 and two norms; final norm; tied table.
   EXPECT_EQ(report->n_parameters, 2 * ((128 + 128 + 128 + 768) * 128 + 256) + 128 + 320 * 128);
   EXPECT_EQ(report->checksum.size(), 16U);
-  ASSERT_EQ(report->memory.size(), 2U);
-  EXPECT_EQ(report->memory[0].bytes, report->packed_bytes + int64_t{8192} * 2 * 2 * 64 * 2);
-  EXPECT_TRUE(report->memory[0].beyond_training);
+  // Its own context first.
+  ASSERT_EQ(report->memory.size(), 3U);
+  EXPECT_EQ(report->memory[0].context_tokens, 512);
+  EXPECT_FALSE(report->memory[0].beyond_training);
+  EXPECT_EQ(report->memory[1].bytes, report->packed_bytes + int64_t{8192} * 2 * 2 * 64 * 2);
+  EXPECT_TRUE(report->memory[1].beyond_training);
 
   const auto pocket = report_model("");
   ASSERT_TRUE(pocket.ok());
