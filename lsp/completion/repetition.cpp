@@ -43,6 +43,7 @@ class Lines {
       if (start == 0) line.insert(0, before);
       if (!is_blank(line)) {
         lines_.emplace_back(trim(line));
+        shapes_.push_back(without_digits(lines_.back()));
         starts_.push_back(start);
       }
       if (start == 0) break;
@@ -62,12 +63,13 @@ class Lines {
     const auto end = lines_.begin() + static_cast<std::ptrdiff_t>(n_generated());
     return static_cast<size_t>(std::count(lines_.begin(), end, lines_[0]));
   }
-  // Whether the last `n_lines` have stood `n_copies` times in a row.
+  // Whether the last `n_lines` have stood `n_copies` times in a row; or all of them generated, and
+  // the same but for their numbers.
   bool come_again(size_t n_lines, size_t n_copies) const {
-    return n_lines * n_copies <= size() &&
-           std::equal(lines_.begin(),
-                      lines_.begin() + static_cast<std::ptrdiff_t>(n_lines * (n_copies - 1)),
-                      lines_.begin() + static_cast<std::ptrdiff_t>(n_lines));
+    return stand_again(lines_, n_lines, n_copies);
+  }
+  bool count_on(size_t n_lines, size_t n_copies) const {
+    return stand_again(shapes_, n_lines, n_copies);
   }
   size_t word_chars_of(size_t n_lines) const {
     size_t sum = 0;
@@ -76,8 +78,17 @@ class Lines {
   }
 
  private:
+  static bool stand_again(const std::vector<std::string>& lines, size_t n_lines, size_t n_copies) {
+    return n_lines * n_copies <= lines.size() &&
+           std::equal(lines.begin(),
+                      lines.begin() + static_cast<std::ptrdiff_t>(n_lines * (n_copies - 1)),
+                      lines.begin() + static_cast<std::ptrdiff_t>(n_lines));
+  }
+
   std::vector<std::string> lines_;
-  std::vector<size_t> starts_;  // of the generated ones
+  // Of the generated ones.
+  std::vector<std::string> shapes_;  // without_digits()
+  std::vector<size_t> starts_;
 };
 
 std::optional<size_t> one_line_again(const Lines& lines) {
@@ -91,19 +102,14 @@ std::optional<size_t> one_line_again(const Lines& lines) {
     const bool twice = lines.n_generated() >= 2 && lines.come_again(1, 2);
     if (twice || lines.n_generated_like_newest() >= 3) return lines.end_before(0);
   }
-  // A count that goes on.
-  if (lines.n_generated() < 3 || newest.find_first_of("0123456789") == newest.npos) {
-    return std::nullopt;
-  }
-  const std::string shape = without_digits(newest);
-  const bool counts = shape == without_digits(lines[1]) && shape == without_digits(lines[2]);
-  return counts ? std::optional(lines.end_before(1)) : std::nullopt;
+  return lines.count_on(1, 3) ? std::optional(lines.end_before(1)) : std::nullopt;
 }
 
-// The same lines twice in a row, short ones three times; the first copy may be the document's.
+// The same lines twice in a row, short ones three times; the first copy may be the document's, but
+// where they count on.
 std::optional<size_t> lines_again(const Lines& lines) {
   for (size_t n = 2; 2 * n <= lines.size() && n <= lines.n_generated(); ++n) {
-    if (!lines.come_again(n, 2)) continue;
+    if (!lines.come_again(n, 2) && !lines.count_on(n, 2)) continue;
     const size_t telling = lines.word_chars_of(n);
     if (telling >= kTellingLines) return lines.end_before(n - 1);
     if (telling >= kTelling && lines.come_again(n, 3)) {
