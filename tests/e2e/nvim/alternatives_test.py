@@ -52,6 +52,23 @@ class AlternativesTest(ClientTest):
         nvim.type("<M-]>")
         nvim.wait_for_ghost("one()")
 
+    def test_typing_through_the_first_while_others_are_fetched_keeps_it_and_brings_them(self):
+        others = [item(text, (0, 4), (0, 6)) for text in ("alpha(1)", "alpha(2)")]
+        nvim = self.start(rule("x = al", *others, by_hand=True), rule("x = ", *others, by_hand=True, until="x = al"),
+                          rule("x = ", item("alpha(1)")))
+        nvim.open("several.py", "\n")
+        nvim.type("ix = ")
+        nvim.wait_for_ghost("alpha(1)")
+        nvim.type("<M-]>")
+        nvim.wait("the question", lambda: len(self.received("textDocument/inlineCompletion")) == 2)
+        nvim.type("al")
+        nvim.wait_for_ghost("pha(2)")
+        self.assertIn("x = alpha(2) (2/2)", nvim.screen())
+        nvim.type("<M-[>")
+        nvim.wait_for_ghost("pha(1)")
+        nvim.type("<Tab>")
+        nvim.wait("the text", lambda: nvim.lines() == ["x = alpha(1)"])
+
     def test_the_keys_do_their_old_work_without_a_suggestion(self):
         nvim = self.start(before_setup="vim.api.nvim_set_keymap('i', '<M-]>', 'old', {})")
         nvim.open("several.py", "\n")

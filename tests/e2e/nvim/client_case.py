@@ -22,9 +22,9 @@ def item(text, start=None, end=None):
     return result
 
 
-def rule(after, *items, hold=False, by_hand=False):
-    """By hand: only for who asks by hand."""
-    return {"after": after, "items": list(items), "hold": hold, "by_hand": by_hand}
+def rule(after, *items, hold=False, by_hand=False, until=""):
+    """By hand: only for who asks by hand. Until: answered once the document holds that."""
+    return {"after": after, "items": list(items), "hold": hold, "by_hand": by_hand, "until": until}
 
 
 class ClientTest(unittest.TestCase):

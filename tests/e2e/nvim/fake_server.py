@@ -8,7 +8,7 @@ RULES: {"completions": [{"after": "def f(", "items": [...], "hold": false}, ...]
         "message": "shown after initialized", "message_type": 2,
         "chat": {"pieces": ["piece", ...], "result": {...}, "error": {...}, "hold": false}}
 The first rule whose "after" ends the cursor's line before the cursor gives the items ("by_hand": only to who asks by
-hand); "hold" never answers until cancelled. A document that contains DIE ends the process with status 3. Every message
+hand); "hold" never answers until cancelled, "until" once the document holds that text. A document that contains DIE ends the process with status 3. Every message
 received is one line of LOG. The request fake/text gives the server's copy of a document."""
 
 import json
@@ -39,6 +39,7 @@ class FakeServer:
         self.log = log
         self.documents = {}
         self.held = {}
+        self.late = []  # (what the document has to hold, its uri, the answer)
 
     def send(self, message):
         body = json.dumps({"jsonrpc": "2.0", **message}).encode()
@@ -67,21 +68,30 @@ class FakeServer:
             start = self.offset(text, change["range"]["start"])
             end = self.offset(text, change["range"]["end"])
             self.documents[uri] = text[:start] + change["text"] + text[end:]
+        for late in self.late[:]:
+            until, of, answer = late
+            if of == uri and until in self.documents[uri]:
+                self.late.remove(late)
+                self.send(answer)
         if "DIE" in self.documents[uri]:
             sys.exit(3)
 
     def complete(self, request):
         params = request["params"]
-        text = self.documents[params["textDocument"]["uri"]]
+        uri = params["textDocument"]["uri"]
+        text = self.documents[uri]
         before = text[: self.offset(text, params["position"])]
         line = split_lines(before)[-1]
         by_hand = params["context"]["triggerKind"] == 1
         for rule in self.rules.get("completions", []):
             if line.endswith(rule["after"]) and (by_hand or not rule.get("by_hand")):
+                answer = {"id": request["id"], "result": {"items": rule["items"]}}
                 if rule.get("hold"):
                     self.held[request["id"]] = True
+                elif rule.get("until", "") not in text:
+                    self.late.append((rule["until"], uri, answer))
                 else:
-                    self.send({"id": request["id"], "result": {"items": rule["items"]}})
+                    self.send(answer)
                 return
         self.send({"id": request["id"], "result": {"items": []}})
 

@@ -43,6 +43,22 @@ class RequestsTest(ClientTest):
         nvim.type("a")
         nvim.wait_for_ghost("c")
 
+    def test_an_answer_that_text_was_typed_before_is_asked_for_again_at_once(self):
+        # The server fits the range of its answer to what was typed since: measured on the line as it was when asked, it
+        # would take the semicolon.
+        nvim = self.start(rule("total(va", item("value", (0, 12), (0, 14))),
+                          rule("total(", item("value", (0, 12), (0, 14)), until="total(va"), options="debounce_ms = 2000")
+        nvim.open("late.py", "print(total());\n")
+        nvim.type("0f)i")
+        nvim.wait("the request", lambda: self.received("textDocument/inlineCompletion"))
+        nvim.type("va")
+        nvim.wait_for_ghost("lue")
+        nvim.type("<Tab>")
+        nvim.wait("the text", lambda: nvim.lines() == ["print(total(value));"])
+        asked = self.received("textDocument/inlineCompletion")
+        self.assertEqual([m["params"]["position"]["character"] for m in asked[:2]], [12, 14])
+        self.assertEqual([m["params"]["context"]["triggerKind"] for m in asked[:2]], [2, 2])
+
     def test_leaving_insert_mode_cancels_the_request(self):
         nvim = self.start(rule("a", hold=True))
         nvim.open("cancel.py", "\n")

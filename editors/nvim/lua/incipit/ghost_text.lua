@@ -20,7 +20,7 @@ local state = {
   timer = nil,
   cancel = nil,    -- cancels the request in flight
   ticket = 0,      -- number of the newest request; older answers are ignored
-  postponed = nil, -- the trigger of a request that waits for the server to answer older ones
+  postponed = nil, -- { trigger, step } of a request that waits for the server to answer older ones
   -- The suggestion on display or nil: as suggestion.lua makes it, with the marks `start_mark` and `drawn_mark`.
   shown = nil,
   -- What the suggestion on display is one of: { items, index, by_hand }.
@@ -120,7 +120,7 @@ local function show_alternative(step)
   end
 end
 
--- One item was shown and others were asked for by hand: an offer of all that differ from here on.
+-- One item is shown and others were asked for by hand, at the cursor: an offer of all that differ from here on.
 local function extend_offer(found, asked)
   local rest = remaining_text()
   if not rest then return { items = found, by_hand = true } end
@@ -138,12 +138,28 @@ local function extend_offer(found, asked)
   return { items = items, by_hand = true }
 end
 
+local ask
+
+-- The text changed since it was asked for: the server may have fitted the answer to what it knew by then, which need not be
+-- what stands here, so no answer can be measured any more. It has made the suggestion, though, and a second question costs
+-- nothing. Where it found none, the pause in typing asks.
+local function ask_again(asked, n_found)
+  if n_found == 0 and not asked.by_hand then return end
+  stop_timer()
+  ask(asked.by_hand and trigger_invoked or trigger_automatic, asked.step)
+end
+
 local function on_answer(asked, err, result)
   state.cancel = nil
   if err or type(result) ~= 'table' then return end
   if not api.nvim_buf_is_loaded(asked.bufnr) or not in_insert_mode() then return end
+  local items = result.items or result
+  if api.nvim_buf_get_changedtick(asked.bufnr) ~= asked.changedtick then return ask_again(asked, #items) end
+  -- The cursor alone has moved: the answer is for another place.
+  local row, col = cursor()
+  if row ~= asked.row or col ~= asked.col then return end
   local found = {}
-  for _, item in ipairs(result.items or result) do
+  for _, item in ipairs(items) do
     found[#found + 1] = suggestions.from_item(item, asked, client.encoding())
   end
   if asked.step and state.shown then
@@ -155,17 +171,20 @@ local function on_answer(asked, err, result)
 end
 
 -- Asks the server for a suggestion at the cursor; with `step`, for others than the one on display.
-local function ask(trigger, step)
+ask = function(trigger, step)
   local bufnr = api.nvim_get_current_buf()
   if not in_insert_mode() or popup_visible() or not client.ready(bufnr) then return end
   cancel_request()
   if client.unanswered(method) >= max_unanswered then
-    state.postponed = trigger
+    state.postponed = { trigger, step }
     return
   end
   local row, col = cursor()
   local by_hand = trigger == trigger_invoked
-  local asked = { bufnr = bufnr, row = row, col = col, line = line_at(bufnr, row), step = step, by_hand = by_hand }
+  local asked = {
+    bufnr = bufnr, row = row, col = col, line = line_at(bufnr, row), changedtick = api.nvim_buf_get_changedtick(bufnr),
+    step = step, by_hand = by_hand,
+  }
   local ticket = state.ticket
   local params = {
     textDocument = { uri = vim.uri_from_bufnr(bufnr) },
@@ -178,8 +197,9 @@ local function ask(trigger, step)
 end
 
 local function ask_postponed()
-  local trigger = state.postponed
-  if trigger and not state.shown and client.unanswered(method) < max_unanswered then ask(trigger) end
+  if not state.postponed or client.unanswered(method) >= max_unanswered then return end
+  local trigger, step = unpack(state.postponed)
+  if step or not state.shown then ask(trigger, step) end
 end
 
 local function ask_soon()

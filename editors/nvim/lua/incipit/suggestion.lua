@@ -3,7 +3,7 @@ local position = require('incipit.position')
 
 local M = {}
 
--- `asked` is { bufnr, row, col, line }. Returns nil for an item that cannot be shown there, else
+-- `asked` is { bufnr, row, col, line }, which still have to be so. Returns nil for an item that cannot be shown there, else
 -- { bufnr, from, text, tail, replaced, command }: `text` replaces what stands between column `from` and the cursor and the
 -- first `replaced` bytes of `tail`, which is the rest of the line after the cursor.
 function M.from_item(item, asked, encoding)
