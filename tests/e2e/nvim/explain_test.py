@@ -75,6 +75,32 @@ class ExplainTest(ClientTest):
         self.assertEqual(request["arguments"][1], {"start": {"line": 0, "character": 4},
                                                    "end": {"line": 0, "character": 8}})
 
+    def test_a_selection_that_excludes_its_end_is_explained_without_it(self):
+        nvim = self.start(explanation=["ok"])
+        nvim.open("explain.py", "alpha beta\nx = '😀'\n")
+        nvim.command("set selection=exclusive")
+        for count, (keys, end) in enumerate((("gg0viw", (0, 5)), ("gg0v", (0, 1)), ("gg0vj0f'l", (1, 7))), start=1):
+            nvim.type(keys + ":IncipitExplain<CR>")
+            nvim.wait("the question", lambda: len(self.received("workspace/executeCommand")) == count)
+            request = self.received("workspace/executeCommand")[-1]["params"]
+            self.assertEqual(request["arguments"][1], {"start": {"line": 0, "character": 0},
+                                                       "end": {"line": end[0], "character": end[1]}}, keys)
+            nvim.wait("the answer", "require('incipit.float').text() == 'ok'")
+            nvim.type("q")
+            nvim.wait("the window to close", "#vim.api.nvim_list_wins() == 1")
+
+    def test_the_model_is_writing_is_said_unless_the_refusal_comes_at_once(self):
+        refusal = "incipit.tests: this model only explains code"
+        nvim = self.start(edit_result={"error": {"code": -32803, "message": refusal}})
+        nvim.open("size.py", "def f(a):\n    return b\n")
+        nvim.command("1,2Incipit tests")
+        nvim.wait("the end", "not require('incipit.edit').running()")
+        self.assertEqual(nvim.messages(), ["incipit: " + refusal])
+        nvim = self.start(hold_explanation=True)
+        nvim.open("size.py", "def f(a):\n    return b\n")
+        nvim.command("1,2Incipit tests")
+        nvim.wait("the notice", lambda: nvim.messages() == ["incipit: the model is writing …"])
+
     def test_sends_the_commands_that_change_code(self):
         nvim = self.start(edit_result={"result": {"applied": True, "edits": 1, "text": "x"}})
         nvim.open("size.py", "def f(a):\n    return b\n")

@@ -6,6 +6,9 @@ local stream = require('incipit.stream')
 
 local M = {}
 
+-- A refusal that is known beforehand comes sooner, and wants no word about writing in front of it.
+local notice_after_ms = 200
+
 local next_run = 0
 local running = {}  -- number -> function that cancels
 
@@ -39,7 +42,9 @@ function M.send(bufnr, command, arguments)
   })
   if not cancel then return warn('the server is gone') end
   running[id] = cancel
-  vim.notify('incipit: the model is writing …')
+  vim.defer_fn(function()
+    if running[id] then vim.notify('incipit: the model is writing …') end
+  end, notice_after_ms)
 end
 
 -- Cancels what the model is writing. Returns whether there was anything.

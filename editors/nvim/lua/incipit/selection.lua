@@ -13,8 +13,11 @@ local function columns(bufnr, line1, line2, lines, selected)
   if not selected or vim.fn.visualmode() ~= 'v' then return 0, #last_line end
   local first, last = api.nvim_buf_get_mark(bufnr, '<'), api.nvim_buf_get_mark(bufnr, '>')
   if first[1] ~= line1 or last[1] ~= line2 then return 0, #last_line end
-  -- The mark is on the first byte of the last character, which belongs to the selection.
-  local after = position.to_character(last_line, last[2], 'utf-32') + 1
+  -- The mark is on the first byte of the last character. It belongs to the selection unless 'selection' says otherwise, and
+  -- then still where it is the only one, as for Vim's own operators.
+  local is_single = first[1] == last[1] and first[2] == last[2]
+  local n_of_mark = (vim.o.selection ~= 'exclusive' or is_single) and 1 or 0
+  local after = position.to_character(last_line, last[2], 'utf-32') + n_of_mark
   return math.min(first[2], #lines[1]), position.to_byte(last_line, after, 'utf-32')
 end
 
