@@ -2,7 +2,8 @@
 import * as path from 'node:path';
 
 export interface Places {
-  setting: string;
+  // As it stands in the user's settings, where null or a number may be too: those name no program.
+  setting: unknown;
   extensionPath: string;
   pathVariable: string;
   home: string;
@@ -14,7 +15,7 @@ export type Found = { program: string } | { missing: 'setting' | 'everywhere'; t
 const programName = 'incipit';
 
 export function findServer(places: Places): Found {
-  const setting = places.setting.trim();
+  const setting = typeof places.setting === 'string' ? places.setting.trim() : '';
   if (setting !== '') {
     const named = path.resolve(places.home, setting.replace(/^~(?=\/|$)/, places.home));
     // A directory is taken for the place of an installation: its program, or that of its bin/.

@@ -6,7 +6,7 @@ import { findServer, type Found } from './binary';
 
 export function locateServer(context: vscode.ExtensionContext): Found {
   return findServer({
-    setting: vscode.workspace.getConfiguration('incipit').get('server.path', ''),
+    setting: vscode.workspace.getConfiguration('incipit').get<unknown>('server.path'),
     extensionPath: context.extensionPath,
     pathVariable: process.env['PATH'] ?? '',
     home: homedir(),

@@ -34,7 +34,7 @@ export class Supervisor implements Backend, Disposable {
   private readonly policy = new RestartPolicy();
   private readonly changed = new EventEmitter<Lifecycle>();
   private timer: NodeJS.Timeout | undefined;
-  // Starts and stops one after the other.
+  // Starts and stops one after the other. Never rejects.
   private turn: Promise<void> = Promise.resolve();
 
   readonly onDidChange: Event<Lifecycle> = this.changed.event;
@@ -50,17 +50,20 @@ export class Supervisor implements Backend, Disposable {
   }
 
   start(): Promise<void> {
-    return (this.turn = this.turn.then(() => this.startNow()));
+    return this.next(() => this.startNow());
   }
 
   stop(): Promise<void> {
-    return (this.turn = this.turn.then(() => this.stopNow()));
+    return this.next(() => this.stopNow());
   }
 
   // What the user asks for: earlier crashes do not count any more.
   restart(): Promise<void> {
     this.policy.forget();
-    return (this.turn = this.turn.then(() => this.stopNow()).then(() => this.startNow()));
+    return this.next(async () => {
+      await this.stopNow();
+      await this.startNow();
+    });
   }
 
   async execute(
@@ -96,6 +99,13 @@ export class Supervisor implements Backend, Disposable {
   dispose(): void {
     clearTimeout(this.timer);
     this.changed.dispose();
+  }
+
+  // A turn that fails says so and is over; the next one would not run if it rejected.
+  private next(turn: () => Promise<void>): Promise<void> {
+    return (this.turn = this.turn.then(turn).catch((error: unknown) => {
+      this.become({ kind: 'failed', reason: 'not started', message: readable(error).message });
+    }));
   }
 
   private become(lifecycle: Lifecycle): void {

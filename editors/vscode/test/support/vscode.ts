@@ -29,6 +29,23 @@ export class CancellationTokenSource {
   }
 }
 
+export class EventEmitter<T> {
+  private readonly listeners = new Set<(value: T) => unknown>();
+
+  readonly event = (listener: (value: T) => unknown) => {
+    this.listeners.add(listener);
+    return { dispose: () => void this.listeners.delete(listener) };
+  };
+
+  fire(value: T): void {
+    for (const listener of [...this.listeners]) listener(value);
+  }
+
+  dispose(): void {
+    this.listeners.clear();
+  }
+}
+
 // Only for modules that mention them at load time.
 export const ProgressLocation = {};
 export class CancellationError extends Error {}

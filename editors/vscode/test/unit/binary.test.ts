@@ -36,6 +36,13 @@ describe('findServer', () => {
     expect(found).toEqual({ missing: 'setting', tried: ['/nowhere'] });
   });
 
+  it('goes on as without a setting where that is no text', () => {
+    for (const setting of [null, undefined, 7]) {
+      const found = findServer(places(['/ext/server/bin/incipit'], { setting }));
+      expect(found).toEqual({ program: '/ext/server/bin/incipit' });
+    }
+  });
+
   it('prefers the bundled server to PATH, and takes the first of PATH', () => {
     const onPath = ['/usr/local/bin/incipit', '/usr/bin/incipit'];
     expect(findServer(places([...onPath, '/ext/server/bin/incipit']))).toEqual({
