@@ -24,7 +24,9 @@ constexpr size_t kMaxValueShown = 60;
 constexpr int32_t kLeastContext = 256;
 
 const std::array kRows = {
-    SettingRow{"completion.enabled", "Suggest completions at all.", &Settings::completion_enabled},
+    SettingRow{"completion.enabled",
+               "Suggest completions at all. Off, requests by hand get no suggestion either.",
+               &Settings::completion_enabled},
     SettingRow{"completion.maxTokens", "Longest suggestion, in tokens of the model.",
                IntegerSetting{&Settings::completion_max_tokens, 1, 1024}},
     SettingRow{"completion.maxLines", "Longest suggestion, in lines.",
