@@ -49,7 +49,14 @@ Result<RemovedModel> remove_model(const std::string& name) {
   ASSIGN_OR_RETURN(ModelDirectory directory, ModelDirectory::open());
   const fs::path place = directory.model(name);
   std::error_code ignored;
-  if (!is_model_name(name) || !fs::exists(fs::symlink_status(place, ignored))) {
+  const bool is_there = is_model_name(name) && fs::exists(fs::symlink_status(place, ignored));
+  if (!is_there && name == kShippedModel) {
+    return Error{ErrorCode::kInvalidArgument,
+                 fmt::format("model \"{}\": want one that was added, found the model that comes "
+                             "with incipit, which cannot be removed",
+                             name)};
+  }
+  if (!is_there) {
     return Error{ErrorCode::kNotFound,
                  fmt::format("model \"{}\": want one in {}, found none of that name", name,
                              directory.path().string())};
