@@ -12,8 +12,8 @@ namespace incipit::engine {
 
 class ModelDirectory {
  public:
-  // Makes the directory, locks it and removes what killed commands left. Locked by another command:
-  // kIo.
+  // Makes the directory, locks it, removes what killed commands left and puts back a model that one
+  // of them was about to replace. Locked by another command: kIo.
   static Result<ModelDirectory> open();
   ModelDirectory(ModelDirectory&& other) noexcept;
   ModelDirectory& operator=(ModelDirectory&&) = delete;
@@ -25,7 +25,8 @@ class ModelDirectory {
 
   // The hidden directory to make the model in; empty at first.
   Result<std::filesystem::path> hidden();
-  // Gives the hidden directory its name; a model of that name is replaced.
+  // Gives the hidden directory its name; a model of that name is replaced, at once where the file
+  // system can exchange two names, and is still there when that fails.
   Result<void> publish(const std::string& name);
   Result<void> remove(const std::string& name);
 
