@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <system_error>
 #include <utility>
 
+#include "engine/base/temporary_file.h"
 #include "engine/weights/checksum.h"
 #include "kernels/common/check.h"
 
@@ -219,10 +221,12 @@ Result<PageFileWriter> PageFileWriter::create(const std::filesystem::path& path,
   writer.identity_ = identity;
   writer.page_bytes_ = page_bytes;
   writer.runs_ = std::move(runs);
-  std::string temporary = path.string() + ".XXXXXX";
-  writer.fd_ = ::mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600: it holds the user's text
+  std::string temporary = temporary_name(path).string();
+  // Mode 0600: it holds the user's text.
+  writer.fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (writer.fd_ < 0) return page_file_error(temporary, "create");
   writer.temporary_ = std::move(temporary);
+  ::flock(writer.fd_, LOCK_EX | LOCK_NB);  // see engine/base/temporary_file.h
   return writer;
 }
 

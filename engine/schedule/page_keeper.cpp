@@ -1,11 +1,17 @@
 #include "engine/schedule/page_keeper.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+#include <string>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
 
 #include "engine/base/log.h"
+#include "engine/base/temporary_file.h"
+#include "engine/weights/checksum.h"
 
 namespace incipit::engine {
 namespace {
@@ -16,11 +22,14 @@ constexpr const char* kPagesSuffix = ".pages";
 
 // As many restored pages leave half of the pool to what comes.
 constexpr int32_t kRestoredShare = 2;
+// One page in so many must be new: a file of 200 MB is not written for each typing pause.
+constexpr size_t kNewShare = 8;
 
 struct KeptFile {
   fs::path path;
   fs::file_time_type written;
   int64_t bytes = 0;
+  bool is_whole() const { return path.filename().string().ends_with(kPagesSuffix); }
 };
 
 std::vector<KeptFile> files_of(const fs::path& directory) {
@@ -37,6 +46,23 @@ std::vector<KeptFile> files_of(const fs::path& directory) {
   return files;
 }
 
+// `parent`: the key of the run before, 0 at the beginning.
+uint64_t key_of(uint64_t parent, std::span<const TokenId> tokens) {
+  std::array<std::byte, sizeof parent + sizeof(TokenId) * kPageTokens> bytes;
+  std::memcpy(bytes.data(), &parent, sizeof parent);
+  std::memcpy(bytes.data() + sizeof parent, tokens.data(), tokens.size_bytes());
+  return checksum(std::span<const std::byte>(bytes).first(sizeof parent + tokens.size_bytes()));
+}
+
+std::vector<uint64_t> keys_of(const std::vector<StoredRun>& runs) {
+  std::vector<uint64_t> keys;
+  for (const StoredRun& run : runs) {
+    const uint64_t parent = run.parent < 0 ? 0 : keys[static_cast<size_t>(run.parent)];
+    keys.push_back(key_of(parent, std::span(run.tokens).first(static_cast<size_t>(run.n_tokens))));
+  }
+  return keys;
+}
+
 }  // namespace
 
 std::optional<PageKeeper::Clock::time_point> PageKeeper::due(const Scheduler& scheduler) const {
@@ -48,7 +74,7 @@ std::optional<PageKeeper::Clock::time_point> PageKeeper::due(const Scheduler& sc
     case Phase::kWaiting:
       break;
   }
-  if (has_failed_ || scheduler.tokens_computed() == n_computed_written_) return std::nullopt;
+  if (has_failed_ || scheduler.tokens_computed() == n_computed_seen_) return std::nullopt;
   return last_request_ + keeping_.idle_before_writing;
 }
 
@@ -65,7 +91,7 @@ void PageKeeper::work(Scheduler& scheduler, Model& model) {
     case Phase::kReading:
       return read_one(scheduler, model);
     case Phase::kWaiting:
-      if (!begin_writing(scheduler, model)) n_computed_written_ = scheduler.tokens_computed();
+      if (!begin_writing(scheduler, model)) n_computed_seen_ = scheduler.tokens_computed();
       return;
     case Phase::kWriting:
       return write_one(scheduler, model);
@@ -83,11 +109,16 @@ void PageKeeper::write_all(const Scheduler& scheduler, Model& model) {
   if (has_failed_ || phase_ == Phase::kOpening) return;
   // The file holds more than the cache while it is being read; it stays if nothing was added.
   if (phase_ != Phase::kWriting) {
-    if (scheduler.tokens_computed() == n_computed_written_) return;
+    if (scheduler.tokens_computed() == n_computed_seen_) return;
     reader_.reset();
     if (!begin_writing(scheduler, model)) return;
   }
-  while (phase_ == Phase::kWriting) write_one(scheduler, model);
+  const Clock::time_point until = Clock::now() + keeping_.longest_at_end;
+  while (phase_ == Phase::kWriting && Clock::now() < until) write_one(scheduler, model);
+  if (phase_ != Phase::kWriting) return;
+  log::info("kv-disk: {} of {} pages written when the end could wait no longer: the file stays",
+            writer_->n_written(), to_write_.size());
+  interrupt();
 }
 
 void PageKeeper::give_up(const Error& why) {
@@ -101,6 +132,7 @@ void PageKeeper::open_file(const Scheduler& scheduler, Model& model) {
   phase_ = Phase::kWaiting;
   page_.resize(static_cast<size_t>(model.page_bytes()));
   if (page_.empty()) return give_up({ErrorCode::kUnsupported, "this model's pages stay in memory"});
+  remove_left_overs();
   auto opened = PageFileReader::open(keeping_.path, keeping_.identity, model.page_bytes(),
                                      model.config().vocab);
   if (!opened) {
@@ -111,6 +143,7 @@ void PageKeeper::open_file(const Scheduler& scheduler, Model& model) {
   reader_.emplace(std::move(*opened));
   const auto most = static_cast<size_t>(scheduler.allocator().n_pages() / kRestoredShare);
   n_to_read_ = std::min(most, reader_->runs().size());
+  for (const RunKey key : keys_of(reader_->runs())) written_.insert(key);
   phase_ = Phase::kReading;
 }
 
@@ -126,6 +159,7 @@ void PageKeeper::read_one(Scheduler& scheduler, Model& model) {
   }
   if (Result<void> read = reader_->read(idx, page_); !read) {
     log::warn("kv-disk: the rest is ignored: {}", read.error().message);
+    written_.clear();
     return end_reading(scheduler);
   }
   const std::optional<PageId> page = scheduler.take_free_page();
@@ -164,7 +198,8 @@ bool PageKeeper::begin_writing(const Scheduler& scheduler, Model& model) {
     runs.push_back(run);
     to_write_.push_back(one.page);
   }
-  if (runs.empty()) return false;
+  keys_to_write_ = keys_of(runs);
+  if (!enough_is_new(keys_to_write_)) return false;
   auto created =
       PageFileWriter::create(keeping_.path, keeping_.identity, model.page_bytes(), std::move(runs));
   if (!created) {
@@ -174,6 +209,14 @@ bool PageKeeper::begin_writing(const Scheduler& scheduler, Model& model) {
   writer_.emplace(std::move(*created));
   phase_ = Phase::kWriting;
   return true;
+}
+
+bool PageKeeper::enough_is_new(const std::vector<RunKey>& keys) const {
+  std::error_code ignored;
+  const bool has_file = fs::exists(keeping_.path, ignored);  // the user may have removed it
+  const auto n_new = static_cast<size_t>(std::ranges::count_if(
+      keys, [&](RunKey key) { return !has_file || !written_.contains(key); }));
+  return n_new > 0 && n_new * kNewShare >= keys.size();
 }
 
 void PageKeeper::write_one(const Scheduler& scheduler, Model& model) {
@@ -187,26 +230,31 @@ void PageKeeper::write_one(const Scheduler& scheduler, Model& model) {
   done = writer_->finish();
   if (!done) return give_up(done.error());
   log::info("kv-disk: {} pages kept in {}", to_write_.size(), keeping_.path.string());
-  n_computed_written_ = scheduler.tokens_computed();
+  n_computed_seen_ = scheduler.tokens_computed();
+  written_ = {keys_to_write_.begin(), keys_to_write_.end()};
   writer_.reset();
   phase_ = Phase::kWaiting;
   trim_directory();
 }
 
-// The files of other models go when all of them together are too much, the oldest first; so do
-// those that a killed process left half-written.
+// Of any model.
+void PageKeeper::remove_left_overs() const {
+  std::error_code ignored;
+  for (const KeptFile& file : files_of(keeping_.path.parent_path())) {
+    if (!file.is_whole() && is_stale_temporary(file.path)) fs::remove(file.path, ignored);
+  }
+}
+
+// The files of other models go when all of them together are too much, the oldest first.
 void PageKeeper::trim_directory() const {
+  remove_left_overs();
   std::vector<KeptFile> files = files_of(keeping_.path.parent_path());
-  const auto now = fs::file_time_type::clock::now();
   int64_t total = 0;
   for (const KeptFile& file : files) total += file.bytes;
   std::ranges::sort(files, {}, &KeptFile::written);
   for (const KeptFile& file : files) {
-    if (file.path == keeping_.path) continue;
-    const std::string name = file.path.filename().string();
-    const bool is_left_over =
-        !name.ends_with(kPagesSuffix) && now - file.written > std::chrono::hours(1);
-    if (!is_left_over && total <= keeping_.max_bytes) continue;
+    if (total <= keeping_.max_bytes) return;
+    if (file.path == keeping_.path || !file.is_whole()) continue;
     std::error_code ignored;
     fs::remove(file.path, ignored);
     total -= file.bytes;

@@ -1,8 +1,9 @@
 // PageKeeper: the prefix cache across restarts (EngineOptions::kv_disk). Reads the pages of the
 // last run back into the cache of a new engine, and writes the most recently used ones when the
-// engine has been idle for a while, and at its end. All of it in pieces of one page, between which
-// the engine looks for requests; what is being written is given up when one comes. Whatever is
-// wrong with a file costs a warning and the warmth, nothing else. Engine thread alone.
+// engine has been idle for a while, and at its end; each time the whole file, hence only when at
+// least an eighth of it is new. All of it in pieces of one page, between which the engine looks for
+// requests; what is being written is given up when one comes, and at the end when it takes long.
+// Whatever is wrong with a file costs a warning and the warmth, nothing else. Engine thread alone.
 #pragma once
 
 #include <chrono>
@@ -11,6 +12,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "engine/kv/page_file.h"
@@ -24,6 +26,8 @@ struct PageKeeping {
   std::string identity;        // what the bytes of a page depend on, but for the tokens
   int64_t max_bytes = 0;       // of all files of the directory
   std::chrono::milliseconds idle_before_writing{10'000};
+  // Editors give a server little time to end (ours for VS Code 500 ms) before they kill it.
+  std::chrono::milliseconds longest_at_end{350};
 };
 
 class PageKeeper {
@@ -42,20 +46,23 @@ class PageKeeper {
   void work(Scheduler& scheduler, Model& model);
   // A request has come, or was answered: writing starts again some time after the last one.
   void interrupt();
-  // The engine ends: writes what is not written yet.
+  // The engine ends: writes what is not written yet, if that takes no longer than it may.
   void write_all(const Scheduler& scheduler, Model& model);
 
   int32_t n_restored() const { return n_restored_; }
 
  private:
   enum class Phase { kOpening, kReading, kWaiting, kWriting };
+  using RunKey = uint64_t;  // hash of a run's tokens and of all before it
 
   void open_file(const Scheduler& scheduler, Model& model);
   void read_one(Scheduler& scheduler, Model& model);
   void end_reading(Scheduler& scheduler);
   bool begin_writing(const Scheduler& scheduler, Model& model);
+  bool enough_is_new(const std::vector<RunKey>& keys) const;
   void write_one(const Scheduler& scheduler, Model& model);
   void give_up(const Error& why);
+  void remove_left_overs() const;
   void trim_directory() const;
 
   PageKeeping keeping_;
@@ -71,7 +78,9 @@ class PageKeeper {
 
   std::optional<PageFileWriter> writer_;
   std::vector<PageId> to_write_;
-  int64_t n_computed_written_ = 0;  // of the scheduler, when the file was made
+  std::vector<RunKey> keys_to_write_;   // of the same pages
+  std::unordered_set<RunKey> written_;  // what the file holds
+  int64_t n_computed_seen_ = 0;  // of the scheduler, when the file was made or had too little new
 };
 
 }  // namespace incipit::engine

@@ -2,55 +2,26 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
-#include <chrono>
 #include <cstring>
-#include <random>
-#include <string_view>
 #include <system_error>
 #include <utility>
+
+#include "engine/base/temporary_file.h"
 
 namespace incipit::engine {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kTemporaryInfix = ".tmp.";
-
 Error io_error(const std::string& path, const char* doing, int number) {
   return Error{ErrorCode::kIo,
                fmt::format("{}: cannot {}: {}", path, doing, std::strerror(number))};
-}
-
-std::string temporary_name(const fs::path& path) {
-  std::random_device random;
-  return fmt::format("{}{}{}.{:08x}{:08x}", path.string(), kTemporaryInfix, ::getpid(), random(),
-                     random());
-}
-
-// True when no living writer holds it.
-bool lock_is_free(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  if (fd < 0) return false;
-  const bool free = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
-  ::close(fd);
-  return free;
-}
-
-// The process that made the file is gone. Of a process on another machine that is a guess; its lock
-// is asked first.
-bool writer_is_dead(std::string_view after_infix) {
-  pid_t writer = 0;
-  const auto [end, error] =
-      std::from_chars(after_infix.data(), after_infix.data() + after_infix.size(), writer);
-  return error == std::errc() && writer > 0 && ::kill(writer, 0) != 0 && errno == ESRCH;
 }
 
 void sync_directory(const fs::path& directory) {
@@ -70,23 +41,6 @@ size_t direct_bytes(int64_t offset, std::span<const std::byte> bytes) {
 
 }  // namespace
 
-void remove_stale_temporaries(const fs::path& path) {
-  // A living writer locks its file right after creating it; the age covers that moment.
-  constexpr auto kOld = std::chrono::minutes(10);
-  const std::string prefix = path.filename().string() + kTemporaryInfix;
-  std::error_code failure;
-  for (fs::directory_iterator it(path.parent_path(), failure), end; !failure && it != end;
-       it.increment(failure)) {
-    const std::string name = it->path().filename().string();
-    if (!name.starts_with(prefix)) continue;
-    std::error_code ignored;
-    const auto written = fs::last_write_time(it->path(), ignored);
-    const bool old = !ignored && fs::file_time_type::clock::now() - written >= kOld;
-    if (!old && !writer_is_dead(std::string_view(name).substr(prefix.size()))) continue;
-    if (lock_is_free(it->path())) fs::remove(it->path(), ignored);
-  }
-}
-
 Result<PackedWriter> PackedWriter::create(const fs::path& path, int64_t size, PageCache cache) {
   std::error_code failure;
   fs::create_directories(path.parent_path(), failure);
@@ -97,7 +51,7 @@ Result<PackedWriter> PackedWriter::create(const fs::path& path, int64_t size, Pa
   remove_stale_temporaries(path);
   PackedWriter writer;
   writer.path_ = path;
-  std::string temporary = temporary_name(path);
+  std::string temporary = temporary_name(path).string();
   writer.fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
   if (writer.fd_ < 0) return io_error(temporary, "create", errno);
   writer.temporary_ = std::move(temporary);

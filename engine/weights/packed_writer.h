@@ -48,7 +48,4 @@ class PackedWriter {
   int direct_fd_ = -1;  // the same file; -1: everything goes through the page cache
 };
 
-// Removes temporary files of `path` that a killed writer left behind: old, and locked by nobody.
-void remove_stale_temporaries(const std::filesystem::path& path);
-
 }  // namespace incipit::engine

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/base/temporary_file.h"
 #include "engine/weights/checksum.h"
 #include "engine/weights/memory_block.h"
 #include "engine/weights/packed_writer.h"

@@ -2,12 +2,15 @@
 // right, because a page that is not what its tokens say changes what the fake model says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <random>
 #include <string>
 #include <thread>
 
+#include "engine/base/temporary_file.h"
 #include "engine/schedule/page_keeper.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/engine/engine_loop_fixture.h"
@@ -48,7 +51,10 @@ class PageKeepingTest : public ::testing::Test {
   }
 
   test::TempDir directory_;
-  PageKeeping keeping_{directory_ / "model-1.pages", "fake, one", 1 << 20};
+  PageKeeping keeping_{.path = directory_ / "model-1.pages",
+                       .identity = "fake, one",
+                       .max_bytes = 1 << 20,
+                       .longest_at_end = std::chrono::hours(1)};
 };
 
 TEST_F(PageKeepingTest, ARestartedEngineKnowsThePromptOfTheLastRun) {
@@ -138,6 +144,47 @@ TEST_F(PageKeepingTest, WritesWhenTheEngineIsIdleSoThatAKilledServerLosesLittle)
   const auto kept = PageFileReader::open(keeping_.path, keeping_.identity, 16 * 8, 97);
   ASSERT_TRUE(kept.ok()) << kept.error().message;
   EXPECT_GE(kept->runs().size(), 7U);
+}
+
+TEST_F(PageKeepingTest, AFewNewPagesAreNotWorthTheWholeFile) {
+  run(counting(400));
+  const std::string kept = test::read_file(keeping_.path);
+  run(counting(400));
+  run(counting(420));  // 2 of 27 pages
+  EXPECT_TRUE(test::read_file(keeping_.path) == kept);
+  run(counting(480));  // 5 of 31
+  EXPECT_FALSE(test::read_file(keeping_.path) == kept);
+}
+
+TEST_F(PageKeepingTest, NothingNewIsNotWrittenInIdleTime) {
+  run(counting(400));
+  const auto written = fs::last_write_time(keeping_.path);
+  keeping_.idle_before_writing = std::chrono::milliseconds(0);
+  run(counting(400));
+  run(counting(400));
+  EXPECT_EQ(fs::last_write_time(keeping_.path), written);
+}
+
+TEST_F(PageKeepingTest, TheEndIsNotHeldUpAndLeavesNothingHalfWritten) {
+  keeping_.longest_at_end = std::chrono::milliseconds(0);
+  run(counting(400));
+  EXPECT_EQ(n_files(), 0);
+}
+
+TEST_F(PageKeepingTest, WhatAKilledServerLeftGoesAtTheNextStart) {
+  const pid_t killed = ::fork();
+  if (killed == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(killed, nullptr, 0), killed);
+  const fs::path left = directory_ / ("model-2.pages.tmp." + std::to_string(killed) + ".aa");
+  const fs::path of_old_version = directory_ / "model-1.pages.Xy12Z9";
+  const fs::path being_written = temporary_name(directory_ / "model-2.pages");
+  for (const fs::path& path : {left, of_old_version, being_written}) test::write_file(path, "x");
+  fs::last_write_time(of_old_version, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  keeping_.longest_at_end = std::chrono::milliseconds(0);
+  run(counting(40));
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_FALSE(fs::exists(of_old_version));
+  EXPECT_TRUE(fs::exists(being_written));
 }
 
 TEST_F(PageKeepingTest, GoesOnWithoutADiskThatTakesIt) {
