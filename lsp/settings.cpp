@@ -12,6 +12,7 @@
 #include "engine/base/log.h"
 #include "engine/config/engine_options.h"
 #include "engine/config/prompt_layout.h"
+#include "lsp/context_range.h"
 #include "lsp/document/utf8.h"
 #include "lsp/protocol/json_fields.h"
 
@@ -20,8 +21,6 @@ namespace {
 
 constexpr std::string_view kSection = "incipit";
 constexpr size_t kMaxValueShown = 60;
-// Below this no prompt has room for anything: the engine would load and nothing be suggested.
-constexpr int32_t kLeastContext = 256;
 
 const std::array kRows = {
     SettingRow{"completion.enabled",
@@ -126,7 +125,7 @@ const std::array kRows = {
                "Longest prompt with its answer that the engine makes room for, in tokens; 0: what "
                "the command line says, else what the model knows, at most 8192. Up to eight times "
                "what it knows: by YaRN, which costs quality.",
-               IntegerSetting{&Settings::context_tokens, 0, 1 << 20, kLeastContext}},
+               IntegerSetting{&Settings::context_tokens, 0, kMostContext, kLeastContext}},
 };
 
 const SettingRow* find_row(std::string_view key) {

@@ -8,6 +8,7 @@
 #include "engine/config/prompt_layout.h"
 #include "lsp/cli/exit_code.h"
 #include "lsp/cli/source_file.h"
+#include "lsp/context_range.h"
 #include "lsp/syntax/language.h"
 
 namespace incipit::lsp::cli {
@@ -32,6 +33,19 @@ class WrappingFormatter : public CLI::Formatter {
     return text;
   }
 };
+
+CLI::Validator context_range() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        int32_t n = -1;
+        const bool is_number = CLI::detail::lexical_cast(text, n);
+        if (is_number && (n == 0 || (n >= kLeastContext && n <= kMostContext)))
+          return std::string();
+        return fmt::format("want 0, or an integer {}..{}, found \"{}\"", kLeastContext,
+                           kMostContext, text);
+      },
+      "");
+}
 
 }  // namespace
 
@@ -82,10 +96,10 @@ void add_model_options(CLI::App& app, ModelChoice& model) {
           option_check([](const std::string& text) { return engine::check_prompt_layout(text); }));
   app.add_option(
          "--context", model.context_tokens,
-         "Longest prompt with its answer, in tokens (default: what the model knows, at most "
-         "8192; up to 8 times what it knows: by YaRN, which costs quality)")
+         "Longest prompt with its answer, in tokens, 256 at least (default: 0, what the model "
+         "knows, at most 8192; up to 8 times what it knows: by YaRN, which costs quality)")
       ->type_name("N")
-      ->check(in_range(0, 1 << 20));
+      ->check(context_range());
   app.add_option(
          "--draft-tokens", model.draft_tokens,
          "Tokens guessed ahead in a step from the text at hand, 0..31: the same text comes, "

@@ -76,6 +76,15 @@ TEST(CommandLine, TakesTheDeviceForEveryCommand) {
   EXPECT_EQ(parsed_as<ExplainArguments>({"explain", "a", "--lines", "1"}).model.device, "auto");
 }
 
+TEST(CommandLine, RefusesAContextThatHasRoomForNothing) {
+  for (const char* tokens : {"0", "256", "1048576"})
+    EXPECT_EQ(parsed_as<LspArguments>({"lsp", "--context", tokens}).model.context_tokens,
+              std::stoi(tokens));
+  for (const char* tokens : {"10", "255", "-1", "1048577", "4k"})
+    EXPECT_THAT(usage_error({"lsp", "--context", tokens}).message,
+                HasSubstr("want 0, or an integer 256..1048576, found"));
+}
+
 TEST(CommandLine, TakesEveryActionOfModel) {
   using Action = ModelArguments::Action;
   const auto add = parsed_as<ModelArguments>({"model", "add", "dir", "--name", "x", "--json"});
