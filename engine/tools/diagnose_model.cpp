@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <set>
 #include <system_error>
 
@@ -26,7 +25,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kChecksumList = "checksums.sha256";
 constexpr const char* kGetAgain = "copy or download this file again";
 // Without a list there is nothing to compare with, and hashing takes seconds a gigabyte.
 constexpr uintmax_t kHashUnlistedBytes = uintmax_t{1} << 30;
@@ -59,14 +57,15 @@ Finding diagnose_file(const fs::path& path, const std::string* wanted) {
     finding.found += ", SHA-256 not computed (no checksum to compare with)";
     return finding;
   }
+  if (wanted != nullptr) {
+    const auto checked = check_sha256(path, *wanted);
+    if (!checked.ok()) return {Severity::kProblem, "files", checked.error().message, kGetAgain};
+    finding.found += fmt::format(", SHA-256 {} as listed", *wanted);
+    return finding;
+  }
   const auto digest = sha256_of_file(path);
   if (!digest.ok()) return {Severity::kProblem, "files", digest.error().message, kGetAgain};
-  if (wanted != nullptr && *digest != *wanted) {
-    return {Severity::kProblem, "files",
-            fmt::format("{}: SHA-256: want {}, found {}", path.string(), *wanted, *digest),
-            kGetAgain};
-  }
-  finding.found += fmt::format(", SHA-256 {}{}", *digest, wanted == nullptr ? "" : " as listed");
+  finding.found += fmt::format(", SHA-256 {}", *digest);
   return finding;
 }
 
@@ -132,23 +131,18 @@ Result<int64_t> check_packed(const fs::path& path, const fs::path& dir, const Mo
 }  // namespace
 
 void diagnose_files(const fs::path& dir, std::vector<Finding>& findings) {
-  std::map<std::string, std::string> listed;
-  const auto text = read_text_file(dir / kChecksumList);
-  if (text.ok()) {
-    auto list = parse_checksum_list(*text, (dir / kChecksumList).string());
-    if (list.ok()) {
-      listed = std::move(list).value();
-    } else {
-      findings.push_back({Severity::kProblem, "files", list.error().message, kGetAgain});
-    }
-  } else if (text.error().code == ErrorCode::kNotFound) {
+  ChecksumList listed;
+  auto list = read_checksum_list(dir);
+  if (list.ok()) {
+    listed = std::move(list).value();
+  } else if (list.error().code == ErrorCode::kNotFound) {
     findings.push_back(
         {Severity::kNote, "files",
          fmt::format("{}: no such file, so nothing to compare with",
                      (dir / kChecksumList).string()),
          "where the model came from, sha256sum *.json *.safetensors > checksums.sha256 makes one"});
   } else {
-    findings.push_back({Severity::kProblem, "files", text.error().message, kGetAgain});
+    findings.push_back({Severity::kProblem, "files", list.error().message, kGetAgain});
   }
   std::set<std::string> names;
   for (const std::string& name : model_file_names(dir)) names.insert(name);

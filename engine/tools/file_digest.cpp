@@ -10,6 +10,8 @@
 #include <fstream>
 #include <vector>
 
+#include "engine/config/json_fields.h"
+
 namespace incipit::engine {
 namespace {
 
@@ -30,13 +32,15 @@ std::string lower(std::string_view text) {
 
 }  // namespace
 
-Result<std::string> sha256_of_file(const std::filesystem::path& path) {
+Result<std::string> sha256_of_file(const std::filesystem::path& path, const CancelToken& cancel) {
   std::ifstream in(path, std::ios::binary);
   if (!in) return Error{ErrorCode::kIo, fmt::format("{}: cannot be opened", path.string())};
   SHA2_CTX context;
   SHA256Init(&context);
   std::vector<char> buffer(size_t{1} << 20);
   while (in) {
+    if (cancel.cancelled())
+      return Error{ErrorCode::kCancelled, fmt::format("{}: reading was cancelled", path.string())};
     in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
     SHA256Update(&context, reinterpret_cast<const uint8_t*>(buffer.data()),
                  static_cast<size_t>(in.gcount()));
@@ -49,9 +53,22 @@ Result<std::string> sha256_of_file(const std::filesystem::path& path) {
   return hex;
 }
 
-Result<std::map<std::string, std::string>> parse_checksum_list(std::string_view text,
-                                                               const std::string& where) {
-  std::map<std::string, std::string> list;
+Result<void> check_sha256(const std::filesystem::path& path, const std::string& wanted,
+                          const CancelToken& cancel) {
+  ASSIGN_OR_RETURN(const std::string found, sha256_of_file(path, cancel));
+  if (found == wanted) return {};
+  return Error{ErrorCode::kCorrupt,
+               fmt::format("{}: SHA-256: want {}, found {}", path.string(), wanted, found)};
+}
+
+Result<ChecksumList> read_checksum_list(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / kChecksumList;
+  ASSIGN_OR_RETURN(const std::string text, read_text_file(path));
+  return parse_checksum_list(text, path.string());
+}
+
+Result<ChecksumList> parse_checksum_list(std::string_view text, const std::string& where) {
+  ChecksumList list;
   int line_number = 0;
   while (!text.empty()) {
     const size_t end = text.find('\n');

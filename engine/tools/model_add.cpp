@@ -276,6 +276,7 @@ Result<AddedModel> add_model(const AddModelOptions& options, const AddProgress& 
   ASSIGN_OR_RETURN(ModelDirectory directory, ModelDirectory::open());
   const fs::path place = directory.model(job.name);
   ASSIGN_OR_RETURN(const auto previous, find_previous(directory, job));
+  TRY(check_source_digests(job.source.path, job.say, cancel));
   if (previous && is_up_to_date(place, *previous, job)) {
     return outcome_of(AddedModel::Outcome::kAlreadyThere, job, place, *previous, {});
   }

@@ -8,6 +8,8 @@
 
 #include "engine/config/json_fields.h"
 #include "engine/tokenizer/tokenizer.h"
+#include "engine/tools/file_digest.h"
+#include "engine/weights/checkpoint.h"
 #include "engine/weights/checksum.h"
 #include "engine/weights/gguf_model.h"
 #include "engine/weights/gguf_tokenizer.h"
@@ -101,6 +103,14 @@ Result<ModelSource> only_gguf_file(const fs::path& given, const fs::path& direct
                 ErrorCode::kInvalidArgument);
 }
 
+Result<std::vector<fs::path>> files_read(const fs::path& source) {
+  if (is_gguf(source)) return std::vector{source};
+  ASSIGN_OR_RETURN(std::vector<fs::path> files, checkpoint_files(source));
+  files.push_back(Tokenizer::find(source));
+  for (const SmallFileRow& row : kSmallFiles) files.push_back(source / row.name);
+  return files;
+}
+
 }  // namespace
 
 Result<ModelSource> resolve_source(const fs::path& given) {
@@ -154,6 +164,31 @@ Result<std::vector<SmallFile>> read_small_files(const fs::path& directory) {
     }
   }
   return files;
+}
+
+Result<void> check_source_digests(const fs::path& source,
+                                  const std::function<void(const std::string&)>& say,
+                                  const CancelToken& cancel) {
+  constexpr uintmax_t kTakesLong = uintmax_t{1} << 29;  // a second or more
+  const fs::path directory = is_gguf(source) ? source.parent_path() : source;
+  const auto listed = read_checksum_list(directory);
+  if (!listed.ok()) {
+    if (listed.error().code == ErrorCode::kNotFound) return {};
+    return listed.error();
+  }
+  ASSIGN_OR_RETURN(const std::vector<fs::path> files, files_read(source));
+  for (const fs::path& file : files) {
+    const auto row = listed->find(file.lexically_relative(directory).string());
+    std::error_code failure;
+    const uintmax_t size = fs::file_size(file, failure);
+    if (row == listed->end() || failure) continue;  // that one is missing is told by its reader
+    if (say && size >= kTakesLong) {
+      say(fmt::format("comparing {} ({:.1f} GB) with {}", row->first,
+                      static_cast<double>(size) / 1e9, kChecksumList));
+    }
+    TRY(check_sha256(file, row->second, cancel));
+  }
+  return {};
 }
 
 uint64_t fingerprint_of(const std::vector<SmallFile>& files) {

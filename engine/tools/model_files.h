@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "engine/base/cancel_token.h"
 #include "engine/base/result.h"
 
 namespace incipit::engine {
@@ -31,6 +33,12 @@ struct SmallFile {
 // config.json and a tokenizer (Tokenizer::find), which is the first. Of a GGUF file: those two,
 // made from its metadata.
 Result<std::vector<SmallFile>> read_small_files(const std::filesystem::path& source);
+
+// The files of a source that are read, where its directory has a checksums.sha256, against that;
+// those that it does not list are taken as they are. `say` gets a line for each that takes long.
+Result<void> check_source_digests(const std::filesystem::path& source,
+                                  const std::function<void(const std::string&)>& say,
+                                  const CancelToken& cancel);
 
 // Over names and bytes.
 uint64_t fingerprint_of(const std::vector<SmallFile>& files);

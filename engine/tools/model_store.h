@@ -19,8 +19,8 @@ struct AddModelOptions {
   std::filesystem::path source;  // a directory in Hugging Face layout, a file in one, a GGUF file
   std::string name;              // empty: after the directory or the GGUF file
   QuantizeOptions quantize = {};
-  // Gets what the user should know while the work goes on, a line each: which device quantises, and
-  // why none better does.
+  // Gets what the user should know while the work goes on, a line each: which large file is
+  // compared with its checksum, which device quantises, and why none better does.
   std::function<void(const std::string& line)> say = {};
 };
 
@@ -49,8 +49,9 @@ struct AddedModel {
 using AddProgress =
     std::function<void(int64_t done_bytes, int64_t total_bytes, const std::string& what)>;
 
-// Refused before any work: a source that cannot be used (file, tensor or key, wanted, found), a
-// name that another source has, a disk without room. Cancelled or failed: nothing is left behind.
+// Refused before any work: a source that cannot be used (file, tensor or key, wanted, found) or is
+// not what its checksums.sha256 lists, a name that another source has, a disk without room.
+// Cancelled or failed: nothing is left behind.
 Result<AddedModel> add_model(const AddModelOptions& options, const AddProgress& progress = {},
                              const CancelToken& cancel = {});
 

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <chrono>
+#include <optional>
 
 #include "engine/tools/model_report.h"
 #include "engine/tools/model_store.h"
@@ -36,13 +37,15 @@ engine::AddModelOptions add_options(const ModelArguments& arguments) {
 
 ExitCode add(const ModelArguments& arguments) {
   const InterruptScope interrupt;
-  const auto began = std::chrono::steady_clock::now();
+  std::optional<std::chrono::steady_clock::time_point> began;  // packing: files were read before
   const auto added = [&] {
     Progress progress;
     return engine::add_model(
         add_options(arguments),
         [&](int64_t done, int64_t total, const std::string& what) {
-          progress.show(progress_text(done, total, what, std::chrono::steady_clock::now() - began));
+          const auto now = std::chrono::steady_clock::now();
+          if (!began) began = now;
+          progress.show(progress_text(done, total, what, now - *began));
         },
         interrupt.token());
   }();

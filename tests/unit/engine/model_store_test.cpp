@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/tools/file_digest.h"
 #include "engine/tools/licence_notice.h"
 #include "engine/tools/model_report.h"
 #include "engine/weights/model_manifest.h"
@@ -246,6 +247,36 @@ TEST_F(ModelStore, TellsABrokenCheckpointBeforeAnyWork) {
   fs::remove(source / "tokenizer.json");
   EXPECT_THAT(add_model({source, "tiny"}).error().message, HasSubstr("tokenizer.json"));
   EXPECT_TRUE(entries().empty());
+}
+
+// `incipit doctor` would call such a source damaged; once packed nobody could tell.
+TEST_F(ModelStore, RefusesFilesThatAreNotWhatTheirChecksumsSay) {
+  std::string list = std::string(64, 'a') + "  unread.bin\n";
+  for (const char* name : {"config.json", "model.safetensors"})
+    list += sha256_of_file(source / name).value() + "  " + name + "\n";
+  test::write_file(source / "checksums.sha256", list);
+  const std::string sound = test::read_file(source / "model.safetensors");
+  const std::string wanted = sha256_of_file(source / "model.safetensors").value();
+  std::string damaged = sound;
+  damaged.back() ^= 1;
+  test::write_file(source / "model.safetensors", damaged);
+  const auto refused = add_model({source, "tiny"});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, ErrorCode::kCorrupt);
+  EXPECT_THAT(
+      refused.error().message,
+      AllOf(HasSubstr((source / "model.safetensors").string() + ": SHA-256: want " + wanted),
+            HasSubstr(sha256_of_file(source / "model.safetensors").value())));
+  EXPECT_TRUE(entries().empty());
+
+  test::write_file(source / "model.safetensors", sound);
+  const CancelToken cancel;
+  cancel.cancel();
+  EXPECT_EQ(add_model({source, "tiny"}, {}, cancel).error().code, ErrorCode::kCancelled);
+  const auto added = add_model({source, "tiny"});
+  EXPECT_TRUE(added.ok()) << added.error().message;
+  test::write_file(source / "checksums.sha256", "x");
+  EXPECT_THAT(add_model({source, "tiny"}).error().message, HasSubstr("checksums.sha256: line 1"));
 }
 
 TEST_F(ModelStore, LeavesNothingBehindWhenCancelledAndWorksAfterwards) {
