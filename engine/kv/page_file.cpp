@@ -75,6 +75,11 @@ Error page_file_error(const std::string& where, const char* doing) {
                fmt::format("{}: cannot {}: {}", where, doing, std::strerror(errno))};
 }
 
+// Under which a file that has no name can be linked (open(2), O_TMPFILE).
+std::string path_of(int fd) {
+  return fmt::format("/proc/self/fd/{}", fd);
+}
+
 bool is_sound(const StoredRun& run, size_t idx, const std::vector<StoredRun>& runs, int32_t vocab) {
   if (run.n_tokens < 1 || run.n_tokens > kPageTokens) return false;
   if (run.parent < -1 || run.parent >= static_cast<int32_t>(idx)) return false;
@@ -221,20 +226,30 @@ Result<PageFileWriter> PageFileWriter::create(const std::filesystem::path& path,
   writer.identity_ = identity;
   writer.page_bytes_ = page_bytes;
   writer.runs_ = std::move(runs);
-  std::string temporary = temporary_name(path).string();
-  // Mode 0600: it holds the user's text.
-  writer.fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (writer.fd_ < 0) return page_file_error(temporary, "create");
-  writer.temporary_ = std::move(temporary);
-  ::flock(writer.fd_, LOCK_EX | LOCK_NB);  // see engine/base/temporary_file.h
+  TRY(writer.open_file());
   return writer;
+}
+
+// Without a name, where the file system has such files: nothing is left of it when this process is
+// killed.
+Result<void> PageFileWriter::open_file() {
+  constexpr mode_t kOwnerAlone = 0600;  // it holds the user's text
+  fd_ = ::open(path_.parent_path().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, kOwnerAlone);
+  if (fd_ >= 0 && ::access(path_of(fd_).c_str(), F_OK) == 0) return {};
+  if (fd_ >= 0) ::close(fd_);
+  std::string temporary = temporary_name(path_).string();
+  fd_ = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kOwnerAlone);
+  if (fd_ < 0) return page_file_error(temporary, "create");
+  temporary_ = std::move(temporary);
+  ::flock(fd_, LOCK_EX | LOCK_NB);  // see engine/base/temporary_file.h
+  return {};
 }
 
 Result<void> PageFileWriter::write_at(int64_t offset, std::span<const std::byte> bytes) const {
   while (!bytes.empty()) {
     const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return page_file_error(temporary_, "write");
+    if (n <= 0) return page_file_error(path_.string(), "write");
     offset += n;
     bytes = bytes.subspan(static_cast<size_t>(n));
   }
@@ -254,6 +269,13 @@ Result<void> PageFileWriter::write(std::span<const std::byte> page) {
 Result<void> PageFileWriter::finish() {
   CHECK_EQ(n_written_, runs_.size());
   TRY(write_at(0, front_of(identity_, page_bytes_, runs_)));
+  if (temporary_.empty()) {  // a link cannot replace a file: one more name, and a rename
+    std::string temporary = temporary_name(path_).string();
+    if (::linkat(AT_FDCWD, path_of(fd_).c_str(), AT_FDCWD, temporary.c_str(), AT_SYMLINK_FOLLOW) !=
+        0)
+      return page_file_error(temporary, "create");
+    temporary_ = std::move(temporary);
+  }
   if (::rename(temporary_.c_str(), path_.c_str()) != 0)
     return page_file_error(path_.string(), "rename the new file to it");
   temporary_.clear();

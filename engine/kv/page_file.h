@@ -1,8 +1,9 @@
 // A file of KV pages: what a prefix cache held, kept from one run of the program to the next. Runs
 // of tokens, parents before their children, each with the bytes of its page and their checksum, and
 // one line of text that says for which model, format and device they were computed. A file is
-// written under a temporary name, readable by its owner alone, and renamed when it is whole. Any
-// defect of a file that is read is an error that names it; nothing unchecked is handed out.
+// written without a name or under a temporary one, readable by its owner alone, and gets its own
+// when it is whole. Any defect of a file that is read is an error that names it; nothing unchecked
+// is handed out.
 //
 //   header   magic "INCIPKV1", format version, n_pages, page_bytes, identity, checksum of all that
 //   table    n_pages entries: parent, n_tokens, 16 tokens, checksum of the page
@@ -78,10 +79,11 @@ class PageFileWriter {
 
  private:
   PageFileWriter() = default;
+  Result<void> open_file();
   Result<void> write_at(int64_t offset, std::span<const std::byte> bytes) const;
 
   std::filesystem::path path_;
-  std::string temporary_;
+  std::string temporary_;  // empty: the file has no name
   int fd_ = -1;
   std::string identity_;
   int64_t page_bytes_ = 0;

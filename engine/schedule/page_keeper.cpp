@@ -113,12 +113,24 @@ void PageKeeper::write_all(const Scheduler& scheduler, Model& model) {
     reader_.reset();
     if (!begin_writing(scheduler, model)) return;
   }
-  const Clock::time_point until = Clock::now() + keeping_.longest_at_end;
-  while (phase_ == Phase::kWriting && Clock::now() < until) write_one(scheduler, model);
+  const Pace pace{Clock::now(), writer_->n_written()};
+  while (phase_ == Phase::kWriting && ends_in_time(pace)) write_one(scheduler, model);
   if (phase_ != Phase::kWriting) return;
-  log::info("kv-disk: {} of {} pages written when the end could wait no longer: the file stays",
-            writer_->n_written(), to_write_.size());
+  log::info("kv-disk: {} pages are too many to be written at the end: the file stays as it was",
+            to_write_.size());
   interrupt();
+}
+
+// At the pace so far, once there is one: what would be given up in the end is not even begun.
+bool PageKeeper::ends_in_time(const Pace& pace) const {
+  constexpr std::chrono::milliseconds kFirstLook{20};
+  using Seconds = std::chrono::duration<double>;
+  const Clock::duration elapsed = Clock::now() - pace.began;
+  if (elapsed >= keeping_.longest_at_end) return false;
+  if (elapsed < kFirstLook) return true;
+  const auto n_done = static_cast<double>(writer_->n_written() - pace.n_before);
+  const auto n_all = static_cast<double>(to_write_.size() - pace.n_before);
+  return Seconds(elapsed) * n_all <= Seconds(keeping_.longest_at_end) * n_done;
 }
 
 void PageKeeper::give_up(const Error& why) {

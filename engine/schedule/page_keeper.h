@@ -27,7 +27,7 @@ struct PageKeeping {
   int64_t max_bytes = 0;       // of all files of the directory
   std::chrono::milliseconds idle_before_writing{10'000};
   // Editors give a server little time to end (ours for VS Code 500 ms) before they kill it.
-  std::chrono::milliseconds longest_at_end{350};
+  std::chrono::milliseconds longest_at_end{300};
 };
 
 class PageKeeper {
@@ -55,12 +55,18 @@ class PageKeeper {
   enum class Phase { kOpening, kReading, kWaiting, kWriting };
   using RunKey = uint64_t;  // hash of a run's tokens and of all before it
 
+  struct Pace {
+    Clock::time_point began;
+    size_t n_before = 0;  // pages that were written by then
+  };
+
   void open_file(const Scheduler& scheduler, Model& model);
   void read_one(Scheduler& scheduler, Model& model);
   void end_reading(Scheduler& scheduler);
   bool begin_writing(const Scheduler& scheduler, Model& model);
   bool enough_is_new(const std::vector<RunKey>& keys) const;
   void write_one(const Scheduler& scheduler, Model& model);
+  bool ends_in_time(const Pace& pace) const;
   void give_up(const Error& why);
   void remove_left_overs() const;
   void trim_directory() const;
