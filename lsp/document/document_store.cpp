@@ -94,6 +94,7 @@ bool DocumentStore::close(const std::string& uri) {
 }
 
 void DocumentStore::forget_closed(const std::string& uri) {
+  if (closed_.empty()) return;  // a build tells of thousands of files at once
   std::erase_if(closed_, [key = Uri::parse(uri).key()](const auto& entry) {
     return entry->document.parsed_uri().key() == key;
   });
@@ -125,6 +126,12 @@ const Document* DocumentStore::most_recent() const {
     if (!recent || entry->used > recent->used) recent = entry.get();
   }
   return recent ? &recent->document : nullptr;
+}
+
+std::vector<const Document*> DocumentStore::all() const {
+  std::vector<const Document*> all;
+  for (const auto& [key, entry] : documents_) all.push_back(&entry->document);
+  return all;
 }
 
 std::string DocumentStore::shown_path(const Uri& uri) const {

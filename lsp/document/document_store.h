@@ -38,6 +38,7 @@ class DocumentStore {
   std::vector<Other> others(const Document& than) const;
   void forget_closed(const std::string& uri);  // its file is another one now
   const Document* most_recent() const;
+  std::vector<const Document*> all() const;  // that are open
   size_t size() const { return documents_.size(); }
 
   std::vector<std::string> folder_paths() const;  // absolute, of those on this machine

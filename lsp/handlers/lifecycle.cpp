@@ -119,8 +119,9 @@ void register_for_changes(Session& session) {
                  {{"section", "incipit"}});
   }
   if (session.client.files_register) {
+    // Folders too, whose names have no dot: one that is renamed is told of without its files.
     register_for(session, "incipit-files", method::DidChangeWatchedFiles::kName,
-                 {{"watchers", Json::array({{{"globPattern", "**/*.*"}}})}});
+                 {{"watchers", Json::array({{{"globPattern", "**/*"}}})}});
   }
 }
 

@@ -17,6 +17,8 @@ void WorkspaceService::update(const std::vector<std::string>& folders, const Set
   folders_ = folders;
   excluded_ = settings.excluded_files;
   index_->set_folders(enabled_ ? folders_ : std::vector<std::string>(), excluded_);
+  // The walk passes over those that the index knows to be open, and it does not know all of them.
+  for (const Document* document : documents_.all()) take(*document);
 }
 
 void WorkspaceService::opened(const Document& document) {

@@ -19,9 +19,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Changes of an open document are only parsed when the next one is not there already.
-constexpr size_t kMaxJobs = 4096;
-
 // On Linux a thread has a priority of its own: typing must not feel this one.
 void step_back() {
 #ifdef __linux__
@@ -62,27 +59,23 @@ WorkspaceIndex::~WorkspaceIndex() {
 
 void WorkspaceIndex::set_folders(std::vector<std::string> folders,
                                  std::vector<std::string> excluded) {
-  post({Job::Kind::kFolders, "", std::move(folders), std::move(excluded), nullptr});
+  post({IndexJob::Kind::kFolders, "", std::move(folders), std::move(excluded), nullptr});
 }
 void WorkspaceIndex::file_changed(const std::string& path) {
-  post({Job::Kind::kFile, path, {}, {}, nullptr});
+  // Of a folder it may end with a slash.
+  post({IndexJob::Kind::kFile, path.substr(0, path.find_last_not_of('/') + 1), {}, {}, nullptr});
 }
 void WorkspaceIndex::document_changed(const std::string& path, Text text) {
-  post({Job::Kind::kDocument, path, {}, {}, std::move(text)});
+  post({IndexJob::Kind::kDocument, path, {}, {}, std::move(text)});
 }
 void WorkspaceIndex::document_closed(const std::string& path) {
-  post({Job::Kind::kClosed, path, {}, {}, nullptr});
+  post({IndexJob::Kind::kClosed, path, {}, {}, nullptr});
 }
 
-void WorkspaceIndex::post(Job job) {
+void WorkspaceIndex::post(IndexJob job) {
   {
     const std::lock_guard lock(mutex_);
-    // Of one file only the newest news is of use.
-    std::erase_if(jobs_, [&](const Job& waiting) {
-      return waiting.kind == job.kind && waiting.path == job.path;
-    });
-    if (jobs_.size() >= kMaxJobs) return;  // a checkout of another branch: the next walk finds it
-    jobs_.push_back(std::move(job));
+    jobs_.push(std::move(job));
   }
   changed_.notify_all();
 }
@@ -90,44 +83,74 @@ void WorkspaceIndex::post(Job job) {
 void WorkspaceIndex::run() {
   step_back();
   for (;;) {
-    Job job;
+    IndexJob job;
     {
       std::unique_lock lock(mutex_);
       busy_ = false;
       changed_.notify_all();
       changed_.wait(lock, [&] { return closing_.load() || !jobs_.empty(); });
       if (closing_.load()) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
+      job = jobs_.pop();
       busy_ = true;
     }
     handle(job);
   }
 }
 
-void WorkspaceIndex::handle(const Job& job) {
+void WorkspaceIndex::handle(const IndexJob& job) {
   const Language* language =
       job.path.empty() || is_excluded(job.path) ? nullptr : source_language(job.path);
   switch (job.kind) {
-    case Job::Kind::kFolders:
+    case IndexJob::Kind::kFolders:
       folders_ = job.folders;
       excluded_ = job.excluded;
       return walk_all();
-    case Job::Kind::kDocument:
+    case IndexJob::Kind::kWalk:
+      return walk_all();
+    case IndexJob::Kind::kDocument:
       open_.insert(job.path);
-      if (language != nullptr && inside_folders(job.path)) take(job.path, *language, job.text);
-      return;
-    case Job::Kind::kClosed:
+      if (language == nullptr || !inside_folders(job.path)) return forget(job.path);
+      return take(job.path, *language, job.text);
+    case IndexJob::Kind::kClosed:
       open_.erase(job.path);
       break;
-    case Job::Kind::kFile:
+    case IndexJob::Kind::kFile:
+      if (is_of_folder(job.path)) return folder_changed(job.path);
       break;
   }
   if (language == nullptr || open_.contains(job.path)) return;
-  const bool wanted = std::any_of(folders_.begin(), folders_.end(), [&](const std::string& folder) {
-    return walk_would_find(folder, job.path);
-  });
-  wanted ? read(job.path, *language) : forget(job.path);
+  is_found(job.path) ? read(job.path, *language) : forget(job.path);
+}
+
+// Also of one that is gone: then something is known below it.
+bool WorkspaceIndex::is_of_folder(const std::string& path) const {
+  const auto below = known_.upper_bound(path + "/");
+  if (below != known_.end() && is_below(below->first, path)) return true;
+  std::error_code error;
+  return fs::is_directory(fs::symlink_status(path, error));
+}
+
+// One that was removed, renamed or made is told of without its files. That an entry of one came or
+// went is told of with that entry.
+void WorkspaceIndex::folder_changed(const std::string& path) {
+  std::vector<std::string> below;
+  for (auto next = known_.upper_bound(path + "/");
+       next != known_.end() && is_below(next->first, path); ++next) {
+    below.push_back(next->first);
+  }
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(path, error))) {
+    for (const std::string& file : below) {
+      if (!open_.contains(file)) forget(file);
+    }
+  } else if (below.empty() && is_found(path)) {
+    post({IndexJob::Kind::kWalk, "", {}, {}, nullptr});
+  }
+}
+
+bool WorkspaceIndex::is_found(const std::string& path) const {
+  return std::any_of(folders_.begin(), folders_.end(),
+                     [&](const std::string& folder) { return walk_would_find(folder, path); });
 }
 
 void WorkspaceIndex::walk_all() {

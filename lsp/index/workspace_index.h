@@ -8,7 +8,6 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "engine/base/cancel_token.h"
+#include "lsp/index/index_jobs.h"
 #include "lsp/index/symbol_index.h"
 #include "lsp/syntax/parser.h"
 
@@ -50,7 +50,8 @@ class WorkspaceIndex {
   // Absolute paths. Files of folders that are no longer named are forgotten; the others are walked.
   // Files whose names match one of `excluded` (file_patterns.h) are left out.
   void set_folders(std::vector<std::string> folders, std::vector<std::string> excluded = {});
-  void file_changed(const std::string& path);                 // on disk: written, made or removed
+  // On disk: written, made or removed; also a folder, which stands for all below it.
+  void file_changed(const std::string& path);
   void document_changed(const std::string& path, Text text);  // open in the editor
   void document_closed(const std::string& path);              // the disk counts again
 
@@ -59,21 +60,17 @@ class WorkspaceIndex {
   void wait_until_complete();  // for programs that come and go, and for tests
 
  private:
-  struct Job {
-    enum class Kind { kFolders, kFile, kDocument, kClosed } kind = Kind::kFile;
-    std::string path;
-    std::vector<std::string> folders;
-    std::vector<std::string> excluded;
-    Text text;
-  };
   struct Known {
     std::filesystem::file_time_type changed;
     size_t n_bytes = 0;
   };
 
-  void post(Job job);
+  void post(IndexJob job);
   void run();
-  void handle(const Job& job);
+  void handle(const IndexJob& job);
+  bool is_of_folder(const std::string& path) const;
+  void folder_changed(const std::string& path);
+  bool is_found(const std::string& path) const;
   void walk_all();
   void read(const std::string& path, const Language& language);
   void take(const std::string& path, const Language& language, const Text& text);
@@ -90,8 +87,8 @@ class WorkspaceIndex {
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Job> jobs_;  // under mutex_
-  bool busy_ = false;     // under mutex_
+  IndexJobs jobs_;     // under mutex_
+  bool busy_ = false;  // under mutex_
 
   // The thread's own.
   std::vector<std::string> folders_;

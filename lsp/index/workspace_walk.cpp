@@ -100,12 +100,12 @@ bool walk_would_find(const std::string& folder, const std::string& path) {
   std::string inside;
   for (auto part = way.begin(); part != way.end(); ++part) {
     const std::string name = part->string();
-    const bool is_file = std::next(part) == way.end();
     add_rules(at, inside, rules);
     at /= *part;
     std::error_code error;
-    if (fs::is_symlink(at, error) || rules.ignores(inside + name, !is_file)) return false;
-    if (!is_file && is_skipped_folder(name)) return false;
+    const bool is_folder = std::next(part) != way.end() || fs::is_directory(at, error);
+    if (fs::is_symlink(at, error) || rules.ignores(inside + name, is_folder)) return false;
+    if (is_folder && is_skipped_folder(name)) return false;
     inside += name + "/";
   }
   return true;

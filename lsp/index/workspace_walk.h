@@ -27,7 +27,8 @@ void walk_sources(const std::string& folder, const std::function<bool(const Walk
 // The language of a file that is not left out by its name; null when it is.
 const Language* source_language(const std::string& path);
 
-// Whether a walk of `folder` would come by this file: no part of the way is hidden or ignored.
+// Whether a walk of `folder` would come by this file or folder: no part of the way is hidden or
+// ignored.
 bool walk_would_find(const std::string& folder, const std::string& path);
 
 }  // namespace incipit::lsp

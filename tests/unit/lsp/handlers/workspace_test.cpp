@@ -84,12 +84,39 @@ TEST_F(IndexOfWorkspace, GoesByTheSettings) {
   EXPECT_FALSE(client.call("incipit/status", nullptr)["result"].contains("index"));
 }
 
+TEST_F(IndexOfWorkspace, TakesDocumentsThatWereOpenBeforeTheirFolderCame) {
+  write_file(folder / "a.py", "def f():\n    pass\n");
+  client.initialize(Json::object());
+  server.wait_until_ready();
+  server.open(uri("a.py"), "def f():\n    pass\n\n\ndef g():\n    pass\n");
+  client.notify(
+      "workspace/didChangeWorkspaceFolders",
+      {{"event", {{"added", {{{"uri", uri()}, {"name", "w"}}}}, {"removed", Json::array()}}}});
+  EXPECT_EQ(index_with(2)["files"], 1);
+}
+
+TEST_F(IndexOfWorkspace, TakesAnOpenDocumentAgainWhenTheSettingsAllowIt) {
+  write_file(folder / "a.py", "def f():\n    pass\n");
+  initialize();
+  index_with(1);
+  settings({{"excludeFiles", {"a*"}}});
+  EXPECT_EQ(index_with(0)["files"], 0);
+  server.open(uri("a.py"), "def f():\n    pass\n");
+  settings(Json::object());
+  EXPECT_EQ(index_with(1)["files"], 1);
+  settings({{"excludeFiles", {"a*"}}});
+  EXPECT_EQ(index_with(0)["files"], 0);
+  settings({{"context", {{"workspace", false}}}});
+  settings({{"context", {{"workspace", true}}}});
+  EXPECT_EQ(index_with(1)["files"], 1);
+}
+
 TEST_F(IndexOfWorkspace, AsksToBeToldOfFilesWhereTheClientCan) {
   initialize({{"workspace", {{"didChangeWatchedFiles", {{"dynamicRegistration", true}}}}}});
   const Json asked = client.request_of_server("client/registerCapability");
   EXPECT_EQ(asked["params"]["registrations"][0]["method"], "workspace/didChangeWatchedFiles");
   EXPECT_EQ(asked["params"]["registrations"][0]["registerOptions"]["watchers"][0]["globPattern"],
-            "**/*.*");
+            "**/*");
 }
 
 }  // namespace

@@ -156,6 +156,68 @@ TEST(WorkspaceIndex, FollowsFilesThatComeChangeAndGo) {
   EXPECT_EQ(index.progress().n_bytes, 0U);
 }
 
+TEST(WorkspaceIndex, AFolderThatGoesTakesItsFilesAlong) {
+  const IndexedFolder folder;
+  folder.write("sub/a.py", "def one(): pass\n");
+  folder.write("sub/deep/b.py", "def one(): pass\n");
+  folder.write("sub.py", "def one(): pass\n");
+  folder.write("sub-2/c.py", "def one(): pass\n");
+  WorkspaceIndex index;
+  index.set_folders({folder.top()});
+  index.wait_until_complete();
+  EXPECT_EQ(index.progress().n_files, 4U);
+  fs::remove_all(folder.path("sub"));
+  index.file_changed(folder.path("sub/"));
+  index.wait_until_complete();
+  EXPECT_THAT(files_with(index, folder, "one"), ElementsAre("sub-2/c.py", "sub.py"));
+}
+
+TEST(WorkspaceIndex, AFolderThatComesIsWalked) {
+  const IndexedFolder folder;
+  folder.write(".gitignore", "build/\n");
+  folder.write("sub/a.py", "def one(): pass\n");
+  WorkspaceIndex index;
+  index.set_folders({folder.top()});
+  index.wait_until_complete();
+  fs::rename(folder.path("sub"), folder.path("renamed"));
+  folder.write("build/b.py", "def one(): pass\n");
+  index.file_changed(folder.path("sub"));
+  index.file_changed(folder.path("renamed"));
+  index.file_changed(folder.path("build"));
+  index.wait_until_complete();
+  EXPECT_THAT(files_with(index, folder, "one"), ElementsAre("renamed/a.py"));
+}
+
+TEST(WorkspaceIndex, HearsOfMoreChangesAtOnceThanItNotes) {
+  const IndexedFolder folder;
+  const std::string path = folder.write("z.py", "def old(): pass\n");
+  WorkspaceIndex index;
+  index.set_folders({folder.top()});
+  index.wait_until_complete();
+  fs::remove(path);
+  folder.write("y.py", "def fresh(): pass\n");
+  for (size_t i = 0; i < 3 * IndexJobs::kMaxFiles; ++i) {
+    index.file_changed(folder.path("build/" + std::to_string(i) + ".o"));
+  }
+  index.file_changed(path);
+  index.file_changed(folder.path("y.py"));
+  index.wait_until_complete();
+  EXPECT_THAT(files_with(index, folder, "fresh"), ElementsAre("y.py"));
+  EXPECT_THAT(index.symbols().find("old"), IsEmpty());
+}
+
+TEST(WorkspaceIndex, AnOpenDocumentThatBecameExcludedIsForgotten) {
+  const IndexedFolder folder;
+  const std::string path = folder.write("a.py", "def one(): pass\n");
+  WorkspaceIndex index;
+  index.set_folders({folder.top()});
+  index.document_changed(path, text_in_index("def one(): pass\n"));
+  index.set_folders({folder.top()}, {"a.*"});
+  index.document_changed(path, text_in_index("def one(): pass\n"));
+  index.wait_until_complete();
+  EXPECT_EQ(index.progress().n_files, 0U);
+}
+
 TEST(WorkspaceIndex, StopsAtItsLimitAndSaysSo) {
   const IndexedFolder folder;
   for (int i = 0; i < 5; ++i) {
