@@ -53,7 +53,8 @@ void PipelineWorker::run(const std::atomic<bool>& closing) {
 
 // The engine's news first (they may free it), then requests, then pre-warming. Pre-warming that a
 // request of the same document overtakes is for an older text: by it, what is made for the newer
-// one would be outdated.
+// one would be outdated. Pre-warming that the closing of its document overtakes would bring the
+// document back into memory.
 PipelineEvent PipelineWorker::take_next() {
   const auto rank = [](const PipelineEvent& event) {
     if (std::holds_alternative<TokensEvent>(event) ||
@@ -67,10 +68,13 @@ PipelineEvent PipelineWorker::take_next() {
       [&](const PipelineEvent& a, const PipelineEvent& b) { return rank(a) < rank(b); });
   PipelineEvent event = std::move(*first);
   const auto* start = std::get_if<StartEvent>(&event);
+  const auto* closed = std::get_if<ForgetEvent>(&event);
+  const std::string* uri = start != nullptr    ? &start->request.document.uri
+                           : closed != nullptr ? &closed->uri
+                                               : nullptr;
   const auto is_overtaken = [&](const PipelineEvent& other) {
     const auto* prewarm = std::get_if<PrewarmEvent>(&other);
-    return start != nullptr && prewarm != nullptr &&
-           prewarm->document.uri == start->request.document.uri;
+    return uri != nullptr && prewarm != nullptr && prewarm->document.uri == *uri;
   };
   ready_.erase(std::remove_if(ready_.begin(), first, is_overtaken), std::next(first));
   return event;
@@ -174,8 +178,12 @@ void PipelineWorker::cancel_prewarming() {
 void PipelineWorker::on(const ForgetEvent& event) {
   cancel_prewarming();
   for (auto& [id, flight] : flights_) {
-    if (flight.uri == event.uri && flight.completion != nullptr && flight.completion->start.ahead)
-      flight.engine_cancel.cancel();
+    if (flight.uri != event.uri || flight.completion == nullptr) continue;
+    flight.completion->start.request.options.prepare_next = false;
+    if (flight.completion->start.ahead) flight.engine_cancel.cancel();
+  }
+  for (auto& [id, group] : groups_) {
+    if (group.place.document.uri == event.uri) group.start.request.options.prepare_next = false;
   }
   documents_.forget(event.uri);
   cache_.forget(event.uri);

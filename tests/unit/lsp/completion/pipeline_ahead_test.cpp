@@ -106,6 +106,43 @@ TEST_F(PipelineAhead, TakenBeforeItIsReadyWhatWasBegunBecomesTheAnswer) {
     EXPECT_EQ(engine_->requests()[i].priority, engine::Priority::kPrewarm) << "the one after that";
 }
 
+TEST_F(PipelineAhead, ADocumentThatWasClosedIsNotReadAgain) {
+  use(FakeEngine::Mode::kManual);
+  // The context thread is busy until the closing has come behind the reading ahead.
+  std::promise<void> reached;
+  std::promise<void> released;
+  CompletionRequest busy = request_at(kSum);
+  busy.document.uri = "file:///src/.env";  // refused at once
+  pipeline_->start(std::move(busy), [&](const CompletionOutcome&) {
+    reached.set_value();
+    released.get_future().wait();
+  });
+  reached.get_future().wait();
+  const CompletionRequest closed = request_at("def closed():\n    x = $0\n");
+  pipeline_->prewarm(closed.document, closed.offset);
+  pipeline_->forget(closed.document.uri);
+  released.set_value();
+  wait_until_heard(1);
+  const std::vector<engine::TokenId> read = engine_->requests().at(0).prompt;
+  EXPECT_THAT(test::pocket_tokenizer()->decode(read), testing::Not(testing::HasSubstr("closed")));
+}
+
+TEST_F(PipelineAhead, NothingIsPreparedForADocumentThatWasClosedMeanwhile) {
+  use(FakeEngine::Mode::kManual);
+  engine_->reply_with_text(" sum(items)\n");
+  std::future<CompletionOutcome> answer = start(request_at(kSum));
+  engine_->wait_for_requests(1);
+  pipeline_->forget("file:///src/a.py");
+  wait_until_heard(2);
+  ASSERT_EQ(play(std::move(answer)).items.size(), 1U);
+  CompletionRequest there = request_at("class C:\n    y = $0\n");
+  there.document.uri = "file:///src/c.py";
+  pipeline_->prewarm(there.document, there.offset);
+  engine_->wait_for_requests(3);
+  EXPECT_THAT(test::pocket_tokenizer()->decode(engine_->requests().at(2).prompt),
+              testing::Not(testing::HasSubstr("sum(item")));
+}
+
 TEST_F(PipelineAhead, NothingIsPreparedUnlessAskedFor) {
   use(FakeEngine::Mode::kThread);
   engine_->reply_with_text(" sum(items)\n");
