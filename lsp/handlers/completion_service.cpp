@@ -246,6 +246,10 @@ void CompletionService::on_deadline() {
       continue;
     }
     if (!place->second.deadline || *place->second.deadline > now) continue;
+    if (place->second.request.cancel.cancelled()) {  // answered when it was cancelled
+      pending_.erase(place);
+      continue;
+    }
     answer_empty(place, fmt::format("the model is still loading ({:.0f} %)",
                                     parts_.model.loading().fraction * 100));
   }

@@ -84,6 +84,26 @@ TEST(ModelLoading, AnswersAnEarlyRequestEmptyWhenItTakesTooLong) {
   loader.steps.close();
 }
 
+// Those were answered with an error, which is no suggestion that failed to come.
+TEST(ModelLoading, ARequestThatEndedWhileItWaitedIsNotListedAsSuppressed) {
+  SlowLoader loader;
+  lsp::ServerOptions options;
+  options.load_wait = std::chrono::milliseconds(300);
+  TestServer server(options, loader.factory());
+  server.client.initialize(Json::object());
+  server.open(kUri, "x");
+  const int64_t cancelled = server.client.start(kInline, params());
+  server.client.notify("$/cancelRequest", {{"id", cancelled}});
+  const int64_t superseded = server.client.start(kInline, params());
+  const int64_t last = server.client.start(kInline, params());
+  size_t n_empty = 0;
+  for (const int64_t id : {cancelled, superseded, last}) {
+    if (server.client.reply_to(id).contains("result")) ++n_empty;
+  }
+  EXPECT_EQ(server.client.call("incipit/status", nullptr)["result"]["suppressed"].size(), n_empty);
+  loader.steps.close();
+}
+
 TEST(ModelLoading, AWaitingRequestCanBeCancelledAndSuperseded) {
   SlowLoader loader;
   TestServer server({}, loader.factory());
