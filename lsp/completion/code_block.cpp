@@ -1,6 +1,7 @@
 #include "lsp/completion/code_block.h"
 
 #include <algorithm>
+#include <chrono>
 #include <vector>
 
 #include "lsp/context/cursor_site.h"
@@ -16,6 +17,31 @@ Span whole_lines(std::string_view text, Span span) {
 }
 
 namespace {
+
+// To a piece's size; of one piece the first. definitions_in() leaves out what comes after 5,000
+// matches, and the shortest match that a query knows ("x=1") has three bytes: in a piece it finds
+// all. Completions wait meanwhile, so a search that takes long is given up.
+std::optional<Definition> nearest_definition(const SyntaxTree& tree, std::string_view name,
+                                             size_t offset) {
+  constexpr size_t kPiece = size_t{12} << 10;
+  constexpr std::chrono::milliseconds kLongest{100};
+  const auto deadline = DocumentParser::Clock::now() + kLongest;
+  const size_t size = tree.text()->size();
+  const size_t here = std::min(offset, size) / kPiece;
+  const size_t n_pieces = size / kPiece + 1;
+  // By turns before those that were searched, where definitions mostly are, and after them.
+  for (size_t away = 0; away < n_pieces; ++away) {
+    for (const bool before : {true, false}) {
+      if (before ? away > here : away == 0 || here + away >= n_pieces) continue;
+      if (DocumentParser::Clock::now() > deadline) return std::nullopt;
+      const size_t start = (before ? here - away : here + away) * kPiece;
+      for (Definition& found : definitions_in(tree, {start, std::min(start + kPiece, size)})) {
+        if (found.name == name) return std::move(found);
+      }
+    }
+  }
+  return std::nullopt;
+}
 
 // The function or type around the cursor, innermost; a cursor in front of what its line begins with
 // (an editor's "start of line") means the one that begins there.
@@ -67,10 +93,7 @@ std::optional<Definition> definition_named_at(std::string_view text, const Synta
   while (end < text.size() && is_identifier(text[end])) ++end;
   const std::string_view name = text.substr(start, end - start);
   if (name.empty() || in_comment(tree, start) || in_string(tree, start)) return std::nullopt;
-  for (Definition& definition : definitions_in(tree, {0, text.size()})) {
-    if (definition.name == name) return std::move(definition);
-  }
-  return std::nullopt;
+  return nearest_definition(tree, name, start);
 }
 
 }  // namespace incipit::lsp

@@ -98,6 +98,25 @@ TEST(CodeBlock, IsTheSelectedLinesOrTheDefinitionAroundTheCursor) {
   EXPECT_FALSE(definition_named_at(text, *tree, inside).has_value());
 }
 
+TEST(CodeBlock, IsFoundByNameInAFileOfManyDefinitions) {
+  std::string text;
+  for (int i = 0; i < 6000; ++i) {
+    text += "int fun_" + std::to_string(i) + "(int a) { return a; }\n";
+  }
+  const size_t middle = text.find("fun_3000");
+  text += "int main(void) { return fun_5999(1) + fun_3(2) + nobody(3); }\n";
+  const Tree tree = tree_of(text, "c");
+  const auto name_at = [&](size_t offset) {
+    const auto found = definition_named_at(text, *tree, offset);
+    return found ? found->name : "";
+  };
+  EXPECT_EQ(name_at(text.find("fun_5999(1)")), "fun_5999");
+  EXPECT_EQ(name_at(text.find("fun_3(2)")), "fun_3");
+  EXPECT_EQ(name_at(middle), "fun_3000");
+  EXPECT_EQ(name_at(text.find("main")), "main");
+  EXPECT_EQ(name_at(text.find("nobody")), "");
+}
+
 TEST(CodeBlock, IsTheDefinitionThatBeginsBehindACursorAtTheStartOfItsLine) {
   const auto name_at = [](const std::string& text, std::string_view language, size_t cursor) {
     const Tree tree = tree_of(text, language);
