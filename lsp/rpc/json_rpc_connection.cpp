@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <cmath>
 #include <utility>
 
 #include "engine/base/log.h"
@@ -13,7 +14,12 @@ RpcError invalid_request(std::string message) {
   return {RpcCode::kInvalidRequest, "message: " + std::move(message)};
 }
 
+// Beyond it a double, which is what the parser makes of an integer of more than 64 bits, is not the
+// number that was sent, and could not be sent back.
+constexpr double kLargestExact = 9007199254740992;  // 2^53
+
 bool is_usable_id(const Json& id) {
+  if (id.is_number_float()) return std::abs(id.get<double>()) <= kLargestExact;
   return id.is_string() || id.is_number();
 }
 
@@ -95,7 +101,9 @@ void JsonRpcConnection::receive_object(Json message) {
   const Json shown_id = is_usable_id(id) ? id : Json();
   std::string problem;
   if (has_id && !is_usable_id(id)) {
-    problem = fmt::format("id: want string or integer, found {}", json_type_name(id));
+    problem = id.is_number()
+                  ? "id: want an integer of at most 64 bits, found a larger number"
+                  : fmt::format("id: want string or integer, found {}", json_type_name(id));
   } else if (const auto version = message.find("jsonrpc");
              version == message.end() || *version != "2.0") {
     problem = fmt::format("jsonrpc: want \"2.0\", found {}", found_text(message, "jsonrpc"));

@@ -75,6 +75,10 @@ INSTANTIATE_TEST_SUITE_P(
                    error_reply(1, -32600, "message: jsonrpc: want \"2.0\", found number")},
         BadMessage{"null_id", R"({"jsonrpc":"2.0","id":null,"method":"m"})",
                    error_reply(nullptr, -32600, "message: id: want string or integer, found null")},
+        BadMessage{"huge_id", R"({"jsonrpc":"2.0","id":100000000000000000000,"method":"m"})",
+                   error_reply(nullptr, -32600,
+                               "message: id: want an integer of at most 64 bits, found a larger "
+                               "number")},
         BadMessage{
             "object_id", R"({"jsonrpc":"2.0","id":{},"method":"m"})",
             error_reply(nullptr, -32600, "message: id: want string or integer, found object")}),
