@@ -354,11 +354,10 @@ CompletionOutcome PipelineWorker::outcome_of(CompletionFlight& flight,
   }
   // Of an engine that does not tell, every suggestion is sure.
   const double confidence = std::exp(outcome.timings.mean_log_probability.value_or(0));
-  using Rank = SuggestionCache::Rank;
   cache_.remember(suggestion_place(flight.place.document.uri, flight.place.site, request.options),
                   {result.fitted ? with_lf(result.text) : std::move(text), flight.stop_site.unit,
                    confidence, flight.context},
-                  flight.seed == 0 ? Rank::kFirst : Rank::kBehindOthers);
+                  {flight.group, flight.seed});
   if (confidence < least_confidence(request)) {
     outcome.why_empty = fmt::format(
         "the model was not sure enough of it: {:.2f}, and incipit.completion.minConfidence wants "

@@ -1,7 +1,6 @@
 #include "lsp/completion/suggestion_cache.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace incipit::lsp {
@@ -58,15 +57,23 @@ std::optional<Suggestion> SuggestionCache::rest_of(const Entry& entry,
   return rest;
 }
 
-void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion, Rank rank) {
+void SuggestionCache::remember(SuggestionPlace place, Suggestion suggestion, SuggestionDraw draw) {
   auto at = entries_.begin();
-  for (auto it = entries_.begin(); rank == Rank::kBehindOthers && it != entries_.end(); ++it) {
+  for (auto next = entries_.begin(); draw.seed != 0 && next != entries_.end();) {
+    const auto it = next++;
     const auto known = rest_of(*it, place);
     if (!known) continue;
-    if (known->candidate == suggestion.candidate) return;
-    at = std::next(it);
+    const bool comes_later = it->draw.answer == draw.answer && it->draw.seed > draw.seed;
+    if (known->candidate != suggestion.candidate) {
+      if (!comes_later) at = next;
+    } else if (comes_later) {
+      if (at == it) at = next;
+      entries_.erase(it);
+    } else {
+      return;
+    }
   }
-  entries_.insert(at, {std::move(place), std::move(suggestion)});
+  entries_.insert(at, {std::move(place), std::move(suggestion), draw});
   if (entries_.size() > capacity_) entries_.pop_back();
 }
 

@@ -45,13 +45,20 @@ struct Suggestion {
   std::vector<ShownPiece> context = {};  // what the model was told of other files
 };
 
+// Which of the suggestions of one answer. Those that are drawn keep the order of their seeds.
+struct SuggestionDraw {
+  uint64_t answer = 0;
+  uint64_t seed = 0;  // 0: the greedy one
+};
+
 class SuggestionCache {
  public:
   explicit SuggestionCache(size_t capacity = 64) : capacity_(capacity) {}
 
-  // As the first for its place, or behind those that are known there, if it is not one of them.
-  enum class Rank { kFirst, kBehindOthers };
-  void remember(SuggestionPlace place, Suggestion suggestion, Rank rank = Rank::kFirst);
+  // The greedy one becomes the first for its place. A drawn one goes behind those that are known
+  // there, if it is not one of them, but before what its answer drew by larger seeds: it does not
+  // matter which ended first.
+  void remember(SuggestionPlace place, Suggestion suggestion, SuggestionDraw draw = {});
 
   // What is left of a remembered suggestion when the user has typed its beginning since; the
   // newest that fits and is as sure as that. Nothing when it has been typed to its end.
@@ -66,6 +73,7 @@ class SuggestionCache {
   struct Entry {
     SuggestionPlace place;
     Suggestion suggestion;
+    SuggestionDraw draw;
   };
   static std::optional<Suggestion> rest_of(const Entry& entry, const SuggestionPlace& place);
 

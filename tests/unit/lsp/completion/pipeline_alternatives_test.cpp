@@ -192,6 +192,18 @@ TEST_F(PipelineAlternatives, WhatIsOnDisplayComesFirstAndOnlyTheRestIsDrawn) {
   EXPECT_EQ(engine_->n_requests(), 3U);
 }
 
+TEST_F(PipelineAlternatives, KeepTheirOrderWhenAskedForAgainWhicheverEndedFirst) {
+  use(FakeEngine::Mode::kManual);
+  reply_by_seed({{0, " a + b\n"}, {1, " a - b - a - b\n"}, {2, " a * b\n"}});
+  std::future<CompletionOutcome> future = start(by_hand(kReturn));
+  engine_->wait_for_requests(1);
+  engine_->step();
+  engine_->wait_for_requests(3);
+  ASSERT_EQ(play(*engine_, std::move(future)).items.size(), 3U);
+  EXPECT_THAT(texts_of(by_hand(kReturn)), ElementsAre("a + b", "a - b - a - b", "a * b"));
+  EXPECT_EQ(engine_->n_requests(), 3U);
+}
+
 TEST_F(PipelineAlternatives, NoneIsDrawnAnyMoreForATextThatHasChanged) {
   use(FakeEngine::Mode::kManual);
   engine_->reply_with_text(" a + b\n");

@@ -64,13 +64,12 @@ std::vector<std::string> all_found(const SuggestionCache& cache, const Suggestio
 }
 
 TEST(SuggestionCache, KeepsOthersBehindTheFirst) {
-  constexpr auto kBehind = SuggestionCache::Rank::kBehindOthers;
   SuggestionCache cache;
   cache.remember(place("y = $0\ny\n"), {"elsewhere"});
   cache.remember(place("x = $0\ny\n"), {"compute(z)"});
-  cache.remember(place("x = $0\ny\n"), {"comb(z)"}, kBehind);
-  cache.remember(place("x = $0\ny\n"), {"compute(z)"}, kBehind);
-  cache.remember(place("x = c$0\ny\n"), {"all(z)"}, kBehind);
+  cache.remember(place("x = $0\ny\n"), {"comb(z)"}, {1, 1});
+  cache.remember(place("x = $0\ny\n"), {"compute(z)"}, {1, 2});
+  cache.remember(place("x = c$0\ny\n"), {"all(z)"}, {2, 1});
   using Texts = std::vector<std::string>;
   EXPECT_EQ(all_found(cache, place("x = $0\ny\n")), (Texts{"compute(z)", "comb(z)"}));
   EXPECT_EQ(all_found(cache, place("x = c$0\ny\n")), (Texts{"ompute(z)", "omb(z)", "all(z)"}));
@@ -79,11 +78,23 @@ TEST(SuggestionCache, KeepsOthersBehindTheFirst) {
   EXPECT_EQ(all_found(cache, place("z = $0\ny\n")), Texts());
 }
 
+TEST(SuggestionCache, KeepsTheOrderOfAnAnswerWhicheverOfItsDrawsEndedFirst) {
+  SuggestionCache cache;
+  const SuggestionPlace at = place("x = $0\ny\n");
+  cache.remember(at, {"third"}, {1, 3});
+  cache.remember(at, {"second"}, {1, 4});
+  cache.remember(at, {"first"}, {1, 0});
+  cache.remember(at, {"second"}, {1, 2});
+  cache.remember(at, {"first"}, {1, 1});
+  cache.remember(at, {"of another answer"}, {2, 1});
+  EXPECT_EQ(all_found(cache, at),
+            (std::vector<std::string>{"first", "second", "third", "of another answer"}));
+}
+
 TEST(SuggestionCache, KeepsItsOrderWhenALongerOneIsTypedThrough) {
-  constexpr auto kBehind = SuggestionCache::Rank::kBehindOthers;
   SuggestionCache cache;
   cache.remember(place("x = $0\ny\n"), {"get()"});
-  cache.remember(place("x = $0\ny\n"), {"get().name"}, kBehind);
+  cache.remember(place("x = $0\ny\n"), {"get().name"}, {1, 1});
   EXPECT_EQ(found(cache, place("x = get()$0\ny\n")), ".name");
   EXPECT_EQ(all_found(cache, place("x = $0\ny\n")),
             (std::vector<std::string>{"get()", "get().name"}));
