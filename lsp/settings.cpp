@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -208,37 +209,48 @@ Json current_value(const Settings& settings, const SettingRow& row) {
       row.field);
 }
 
+using Pairs = std::vector<std::pair<std::string, Json>>;
+
 // {"completion": {"maxTokens": 5}} and {"completion.maxTokens": 5} become one pair. An object where
 // a row expects a value stays a value, so that it is refused by name.
-void flatten(const Json& object, const std::string& prefix,
-             std::vector<std::pair<std::string, Json>>& out) {
-  for (const auto& [name, value] : object.items()) {
-    const std::string key = prefix.empty() ? name : fmt::format("{}.{}", prefix, name);
-    if (value.is_object() && !find_row(key)) {
-      flatten(value, key, out);
-    } else {
-      out.emplace_back(key, value);
-    }
+void flatten(const std::string& key, const Json& value, Pairs& out) {
+  if (!value.is_object() || find_row(key)) {
+    out.emplace_back(key, value);
+    return;
+  }
+  for (const auto& [name, inner] : value.items()) {
+    flatten(key.empty() ? name : fmt::format("{}.{}", key, name), inner, out);
   }
 }
 
-// The part that is ours: some clients send the section's content, some all their settings.
-std::vector<std::pair<std::string, Json>> own_pairs(const Json& given) {
-  std::vector<std::pair<std::string, Json>> pairs;
-  flatten(given, "", pairs);
+// "completion.maxTokens" and whatever else begins with a name of ours.
+bool is_ours(std::string_view key) {
+  const std::string_view first = key.substr(0, key.find('.'));
+  return find_row(first) || is_group(first);
+}
+
+// Some clients send the section's content, some the section, some a mixture, and some with it all
+// the settings they have, those of others too. Where a key is given twice, the section's counts.
+Pairs own_pairs(const Json& given) {
   const std::string prefix = fmt::format("{}.", kSection);
-  const bool wrapped =
-      given.contains(kSection) || std::any_of(pairs.begin(), pairs.end(), [&](const auto& pair) {
-        return pair.first.starts_with(prefix);
-      });
-  std::vector<std::pair<std::string, Json>> own;
-  for (auto& [key, value] : pairs) {
-    if (!wrapped) {
-      own.emplace_back(std::move(key), std::move(value));
-    } else if (key.starts_with(prefix)) {
-      own.emplace_back(key.substr(prefix.size()), std::move(value));
+  Pairs own;
+  Pairs of_section;
+  for (const auto& [name, value] : given.items()) {
+    if (name == kSection) {
+      if (value.is_object()) flatten("", value, of_section);
+    } else if (name.starts_with(prefix)) {
+      flatten(name.substr(prefix.size()), value, of_section);
+    } else if (is_ours(name)) {
+      flatten(name, value, own);
+    } else {
+      log::warn("settings: {}: no such setting", name);
     }
   }
+  std::erase_if(own, [&](const auto& pair) {
+    return std::any_of(of_section.begin(), of_section.end(),
+                       [&](const auto& other) { return other.first == pair.first; });
+  });
+  std::move(of_section.begin(), of_section.end(), std::back_inserter(own));
   return own;
 }
 
@@ -276,12 +288,15 @@ std::vector<std::string> SettingsStack::set(SettingsLayer layer, const Json& giv
   if (!given.is_object()) {
     return {fmt::format("{}: want an object of settings, found {}", kSection, found_text(given))};
   }
-  // The section itself may be the wrong thing ({"incipit": 5}) or nothing ({"incipit": null}).
-  if (const auto section = given.find(kSection); section != given.end() && !section->is_object()) {
-    return set(layer, *section);
-  }
   const Values before = std::exchange(values, {});
   std::vector<std::string> problems;
+  // The section itself may be the wrong thing ({"incipit": 5}) or nothing ({"incipit": null}).
+  const auto section = given.find(kSection);
+  if (section != given.end() && !section->is_object() && !section->is_null()) {
+    values = before;
+    problems.push_back(
+        fmt::format("{}: want an object of settings, found {}", kSection, found_text(*section)));
+  }
   for (auto& [key, value] : own_pairs(given)) {
     const SettingRow* row = find_row(key);
     if (!row && is_group(key)) {

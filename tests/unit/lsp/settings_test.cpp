@@ -30,6 +30,32 @@ TEST(Settings, TakesEveryShapeThatClientsSend) {
   }
 }
 
+TEST(Settings, TakesMixturesOfShapes) {
+  for (const char* shape : {R"({"incipit":{"threads":3},"completion":{"maxTokens":7}})",
+                            R"({"incipit.threads":3,"completion":{"maxTokens":7}})",
+                            R"({"incipit.threads":3,"incipit":{"completion.maxTokens":7}})",
+                            R"({"incipit":null,"threads":3,"completion.maxTokens":7})",
+                            R"({"incipit":{"threads":3,"completion":{"maxTokens":7}},
+                                "threads":"of the section counts","pylsp":{"threads":9}})"}) {
+    SettingsStack settings;
+    settings.set(kPushed, Json::parse(shape));
+    EXPECT_EQ(settings.current().threads, 3) << shape;
+    EXPECT_EQ(settings.current().completion_max_tokens, 7) << shape;
+  }
+}
+
+TEST(Settings, ComplainsOfWrongValuesInEveryPartOfAMixture) {
+  SettingsStack settings;
+  EXPECT_THAT(
+      settings.set(kPushed,
+                   Json::parse(R"({"completion":{"maxTokens":0},"incipit.threads":99999})")),
+      ElementsAre(HasSubstr("incipit.completion.maxTokens: want an integer 1..1024"),
+                  HasSubstr("incipit.threads: want an integer 0..1024")));
+  EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"incipit":5,"threads":3})")),
+              ElementsAre("incipit: want an object of settings, found 5"));
+  EXPECT_EQ(settings.current().threads, 3);
+}
+
 TEST(Settings, NamesKeyWantedAndFoundAndKeepsTheDefault) {
   SettingsStack settings;
   EXPECT_THAT(settings.set(kPushed, Json::parse(R"({"completion":{"maxTokens":"many","enabled":1,
