@@ -233,16 +233,21 @@ bool is_ours(std::string_view key) {
 // the settings they have, those of others too. Where a key is given twice, the section's counts.
 Pairs own_pairs(const Json& given) {
   const std::string prefix = fmt::format("{}.", kSection);
+  const auto is_of_section = [&](const auto& item) {
+    return item.key() == kSection || item.key().starts_with(prefix);
+  };
+  const auto items = given.items();
+  const bool has_section = std::any_of(items.begin(), items.end(), is_of_section);
   Pairs own;
   Pairs of_section;
-  for (const auto& [name, value] : given.items()) {
+  for (const auto& [name, value] : items) {
     if (name == kSection) {
       if (value.is_object()) flatten("", value, of_section);
     } else if (name.starts_with(prefix)) {
       flatten(name.substr(prefix.size()), value, of_section);
     } else if (is_ours(name)) {
       flatten(name, value, own);
-    } else {
+    } else if (!has_section) {  // beside a section they are those of others
       log::warn("settings: {}: no such setting", name);
     }
   }

@@ -1,7 +1,6 @@
 #include "lsp/completion/code_block.h"
 
 #include <algorithm>
-#include <chrono>
 #include <vector>
 
 #include "lsp/context/cursor_site.h"
@@ -20,12 +19,11 @@ namespace {
 
 // To a piece's size; of one piece the first. definitions_in() leaves out what comes after 5,000
 // matches, and the shortest match that a query knows ("x=1") has three bytes: in a piece it finds
-// all. Completions wait meanwhile, so a search that takes long is given up.
+// all.
 std::optional<Definition> nearest_definition(const SyntaxTree& tree, std::string_view name,
-                                             size_t offset) {
+                                             size_t offset,
+                                             DocumentParser::Clock::time_point deadline) {
   constexpr size_t kPiece = size_t{12} << 10;
-  constexpr std::chrono::milliseconds kLongest{100};
-  const auto deadline = DocumentParser::Clock::now() + kLongest;
   const size_t size = tree.text()->size();
   const size_t here = std::min(offset, size) / kPiece;
   const size_t n_pieces = size / kPiece + 1;
@@ -86,14 +84,14 @@ Result<CodeBlock> block_at(std::string_view text, const SyntaxTree* tree, Span s
 }
 
 std::optional<Definition> definition_named_at(std::string_view text, const SyntaxTree& tree,
-                                              size_t offset) {
+                                              size_t offset, std::chrono::milliseconds longest) {
   size_t start = std::min(offset, text.size());
   size_t end = start;
   while (start > 0 && is_identifier(text[start - 1])) --start;
   while (end < text.size() && is_identifier(text[end])) ++end;
   const std::string_view name = text.substr(start, end - start);
   if (name.empty() || in_comment(tree, start) || in_string(tree, start)) return std::nullopt;
-  return nearest_definition(tree, name, start);
+  return nearest_definition(tree, name, start, DocumentParser::Clock::now() + longest);
 }
 
 }  // namespace incipit::lsp

@@ -1,6 +1,7 @@
 // CodeBlock: the lines that a question is about, found from a selection or a cursor. Pure.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -22,9 +23,10 @@ struct CodeBlock {
 // `tree` is the text's or null. Errors say what to select.
 Result<CodeBlock> block_at(std::string_view text, const SyntaxTree* tree, Span selection);
 
-// The definition whose name stands at `offset`, or is used there: of this file's alone.
+// The definition whose name stands at `offset`, or is used there: of this file's alone, the
+// nearest. Completions wait meanwhile, so a search of more than `longest` is given up.
 std::optional<Definition> definition_named_at(std::string_view text, const SyntaxTree& tree,
-                                              size_t offset);
+                                              size_t offset, std::chrono::milliseconds longest);
 
 // From the start of the line of `start` to the end of the line that holds the last byte.
 Span whole_lines(std::string_view text, Span span);

@@ -14,6 +14,9 @@
 namespace incipit::lsp {
 namespace {
 
+// Of a hover, for the definition of a name in this file.
+constexpr std::chrono::milliseconds kLongestSearch{100};
+
 Error refused(std::string why) {
   return Error{ErrorCode::kInvalidArgument, std::move(why)};
 }
@@ -59,7 +62,7 @@ Result<CodeBlock> PipelineWorker::block_of(const ExplainRequest& request,
   if (request.whole_symbol) {
     CodeBlock block;
     if (place.tree != nullptr) {
-      block.definition = definition_named_at(text, *place.tree, selection.start);
+      block.definition = definition_named_at(text, *place.tree, selection.start, kLongestSearch);
     }
     if (!block.definition) {
       return Error{ErrorCode::kNotFound, "no function or type of this file is named here"};

@@ -42,8 +42,8 @@ namespace incipit::engine {
 
 using Json = nlohmann::json;
 
-constexpr int32_t kDraws = 32;
-constexpr double kDeviations = 5.4;
+constexpr int32_t kDraws = 16;
+constexpr double kDeviations = 6.54;
 
 // Of n greedy tokens so many may be other ones with INT8 keys and values: each of them one whose
 // rival was within the bound.

@@ -27,6 +27,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
+constexpr std::chrono::milliseconds kNoLimit = std::chrono::hours(1);
+
 std::string applied(std::string text, const std::vector<TextChange>& changes) {
   for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
     text.replace(change->start, change->end - change->start, change->text);
@@ -94,8 +96,8 @@ TEST(CodeBlock, IsTheSelectedLinesOrTheDefinitionAroundTheCursor) {
   const auto nowhere = block_at(text, tree.get(), {0, 0});
   ASSERT_FALSE(nowhere.ok());
   EXPECT_THAT(nowhere.error().message, HasSubstr("select the lines"));
-  EXPECT_EQ(definition_named_at(text, *tree, text.find("f(1)")).value().name, "f");
-  EXPECT_FALSE(definition_named_at(text, *tree, inside).has_value());
+  EXPECT_EQ(definition_named_at(text, *tree, text.find("f(1)"), kNoLimit).value().name, "f");
+  EXPECT_FALSE(definition_named_at(text, *tree, inside, kNoLimit).has_value());
 }
 
 TEST(CodeBlock, IsFoundByNameInAFileOfManyDefinitions) {
@@ -107,7 +109,7 @@ TEST(CodeBlock, IsFoundByNameInAFileOfManyDefinitions) {
   text += "int main(void) { return fun_5999(1) + fun_3(2) + nobody(3); }\n";
   const Tree tree = tree_of(text, "c");
   const auto name_at = [&](size_t offset) {
-    const auto found = definition_named_at(text, *tree, offset);
+    const auto found = definition_named_at(text, *tree, offset, kNoLimit);
     return found ? found->name : "";
   };
   EXPECT_EQ(name_at(text.find("fun_5999(1)")), "fun_5999");
